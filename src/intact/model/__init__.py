@@ -1,0 +1,1 @@
+"""The types that flow; no behaviour beyond derived properties."""

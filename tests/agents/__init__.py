@@ -1,0 +1,1 @@
+"""Real agents that tests and the demo run against the stand-in for a model's API."""
