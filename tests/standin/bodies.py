@@ -1,18 +1,24 @@
 """Content codings and the cutting of a body into given sizes."""
 
 import gzip
+import importlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from types import ModuleType
 from typing import Protocol
 
-try:
-    import brotli
-except ImportError:
-    brotli = None
-try:
-    import zstandard
-except ImportError:
-    zstandard = None
+
+def _optional(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+# The stand-in runs with the system's Python too, which has neither.
+brotli = _optional("brotli")
+zstandard = _optional("zstandard")
+
 
 class Encoder(Protocol):
     """Compresses a body piece by piece, each piece readable as soon as it has arrived."""
@@ -45,6 +51,7 @@ class _Gzip:
 
 class _Brotli:
     def __init__(self) -> None:
+        assert brotli is not None
         self._compressor = brotli.Compressor(quality=5)
 
     def encode(self, piece: bytes) -> bytes:
@@ -56,15 +63,15 @@ class _Brotli:
 
 class _Zstd:
     def __init__(self) -> None:
+        assert zstandard is not None
         self._compressor = zstandard.ZstdCompressor().compressobj()
+        self._end_block, self._end_frame = zstandard.COMPRESSOBJ_FLUSH_BLOCK, zstandard.COMPRESSOBJ_FLUSH_FINISH
 
     def encode(self, piece: bytes) -> bytes:
-        flushed = self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) if piece else b""
-        compressed = self._compressor.compress(piece)
-        return bytes(flushed + compressed + self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+        return bytes(self._compressor.compress(piece) + self._compressor.flush(self._end_block))
 
     def finish(self) -> bytes:
-        return bytes(self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_FINISH))
+        return bytes(self._compressor.flush(self._end_frame))
 
 
 def available() -> tuple[str, ...]:
@@ -119,12 +126,12 @@ def in_time(pieces: Iterable[bytes], encode: Encoder, sizes: Sequence[int]) -> I
             turn += 1
         yield chunks
     waiting += encode.finish()
-    yield list(cut(bytes(waiting), sizes[turn % len(sizes) :] or sizes if sizes else ()))
+    yield list(cut(bytes(waiting), sizes, turn=turn))
 
 
-def cut(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+def cut(data: bytes, sizes: Sequence[int], *, turn: int = 0) -> Iterator[bytes]:
     """Bytes in pieces of the given sizes, used in turn; whole without sizes."""
-    start = turn = 0
+    start = 0
     while start < len(data):
         size = sizes[turn % len(sizes)] if sizes else len(data)
         yield data[start : start + size]

@@ -36,7 +36,9 @@ class NoSuchTool(Exception):
     """A script asks for a tool that the client does not offer."""
 
 
-def place(name: str, arguments: Mapping[str, Any], offered: Sequence[OfferedTool]) -> tuple[OfferedTool, dict[str, Any]]:
+def place(
+    name: str, arguments: Mapping[str, Any], offered: Sequence[OfferedTool]
+) -> tuple[OfferedTool, dict[str, Any]]:
     """The offered tool that a call means, and the arguments in that tool's words."""
     by_name = {tool.name: tool for tool in offered}
     for candidate in (name, *TOOL_NAMES.get(name, ())):

@@ -120,6 +120,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
 
 
 def _block_events(index: int, block: dict[str, Any]) -> list[bytes]:
+    empty: dict[str, Any]
     if block["type"] == "text":
         empty = {"type": "text", "text": ""}
         deltas = [{"type": "text_delta", "text": piece} for piece in pieces_of(block["text"], TEXT_PIECE)]
