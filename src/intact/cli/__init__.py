@@ -1,0 +1,1 @@
+"""One file per command; each joins the rooms to the person at the terminal."""

@@ -1,0 +1,89 @@
+"""The `intact` command: finds the file of the command asked for, and turns errors into one line and an exit code."""
+
+import importlib
+import os
+import sys
+from typing import NamedTuple
+
+import typer
+import typer.main
+from typer.exceptions import TyperException
+
+from intact import __version__
+from intact.model.errors import IntactError
+
+
+class Command(NamedTuple):
+    name: str
+    module: str  # holds a function `run`, whose signature and docstring are the command's options and help
+
+
+# To add a command: one file, one line here.
+COMMANDS = (
+    Command("record", "intact.cli.record"),
+    Command("runs", "intact.cli.runs"),
+    Command("show", "intact.cli.show"),
+    Command("why", "intact.cli.why"),
+    Command("replay", "intact.cli.replay"),
+    Command("redact", "intact.cli.redact"),
+    Command("export", "intact.cli.export"),
+    Command("query", "intact.cli.query"),
+    Command("doctor", "intact.cli.doctor"),
+)
+
+HELP = "Watches AI agents at the TLS library and the kernel, and ties every action to the words that caused it."
+
+
+def build_app(argv: list[str]) -> typer.Typer:
+    """The Typer application; only the module of the command in `argv` is imported, all of them for help."""
+    app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback(invoke_without_command=True)(_options)
+    wanted = [c for c in COMMANDS if c.name in argv[:1]] or list(COMMANDS)
+    for command in wanted:
+        module = importlib.import_module(command.module)
+        settings = getattr(module, "CONTEXT", {})
+        app.command(command.name, context_settings=settings)(module.run)
+    if len(wanted) == 1:
+        app.command("__none__", hidden=True)(_nothing)  # Typer drops the command name of an app with one command
+    return app
+
+
+def _options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        typer.echo(f"intact {__version__}")
+        raise typer.Exit()
+
+
+def _nothing() -> None:
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 success, 2 wrong use, 1 a failure explained in one line; `record` gives its child's."""
+    argv = sys.argv[1:]
+    try:
+        app = build_app(argv)
+        code = typer.main.get_command(app).main(args=argv, prog_name="intact", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except TyperException as error:
+        _fail(f"{error.format_message()} (see: intact {' '.join(argv[:1])} --help)", 2)
+    except IntactError as error:
+        _fail(str(error), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output went away (`intact show | head`): not a failure, and nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+
+
+def _fail(message: str, code: int) -> None:
+    one_line = " ".join(message.split())
+    print(f"intact: {one_line}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""`intact record`: runs a command under observation, and keeps its terminal, signals, user, environment and exit code.
+
+Two processes: this front shares the child's terminal and process group, ignores what the terminal sends and mirrors the child's
+stops; the collector (`intact.cli.collector`) is in a session of its own. The front imports neither numpy nor pyarrow: it has to
+be quick and small.
+"""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import typer
+
+from intact.collect.cgroup import ScopeCgroup
+from intact.model.errors import IntactError, NotSupported, UsageError
+
+CONTEXT = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+# Signals a person or a supervisor sends to the front and means for the child.
+FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+# What the terminal sends to the whole foreground group: the child has got it too and decides.
+IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN)
+# Stops that come from job control; the front stops itself as well, so that the shell takes the terminal back.
+JOB_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+
+
+def run(
+    command: list[str] = typer.Argument(..., metavar="-- CMD ARG…", help="The command to run and observe."),
+    data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
+    name: str | None = typer.Option(None, "--name", metavar="N", help="Name of the run; default: the command's."),
+    capture: Path | None = typer.Option(
+        None, "--capture", metavar="FILE", help="Also keep the raw records (mode 0600; they hold secrets as seen)."
+    ),
+    verbose: bool = typer.Option(False, "-v", "--verbose", help="Print the recorder's log at the end."),
+) -> int:
+    """Run a command under observation and record what it did and why.
+
+    The exit code is the command's own (128+N after signal N). Example: sudo -E intact record -- claude -p "fix the tests"
+    """
+    if command and command[0] == "--":
+        command = command[1:]
+    if not command:
+        raise UsageError("no command given; write: intact record -- CMD ARG…")
+    if data is not None:
+        os.environ["INTACT_DATA"] = str(data)
+    if capture is not None and capture.exists():
+        raise UsageError(f"{capture} exists already; a capture is never overwritten")
+    person = calling_user()
+    program = find_program(command[0])
+    require_privilege()
+    return Recording(command, program, person, name, capture, verbose).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose command this is: under sudo the caller, else the one who runs us."""
+
+    uid: int
+    gid: int
+    home: str
+    environment: dict[str, str]
+    changed: bool  # the child has to be given this identity
+
+
+def calling_user() -> Person:
+    """The user the child and the data belong to: SUDO_UID's under sudo, else our own."""
+    sudo_uid = os.environ.get("SUDO_UID", "")
+    if os.geteuid() != 0 or not sudo_uid.isdigit() or int(sudo_uid) == 0:
+        return Person(os.getuid(), os.getgid(), os.path.expanduser("~"), {}, False)
+    try:
+        entry = pwd.getpwuid(int(sudo_uid))
+    except KeyError:
+        raise IntactError(f"SUDO_UID={sudo_uid} is not a user of this machine") from None
+    environment = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name, "SHELL": entry.pw_shell}
+    return Person(entry.pw_uid, entry.pw_gid, entry.pw_dir, environment, True)
+
+
+def find_program(name: str) -> str:
+    """Absolute path of the program `name` as the shell would find it."""
+    found = shutil.which(name)
+    if found is None:
+        where = "it does not exist or is not executable" if "/" in name else "not in PATH"
+        raise IntactError(f"cannot run {name!r}: {where}")
+    return os.path.abspath(found)
+
+
+def require_privilege() -> None:
+    """Refuse at once what can only fail later, and name the remedy."""
+    if not sys.platform.startswith("linux"):
+        raise NotSupported("recording needs Linux; reading runs, replay and query work here")
+    if os.geteuid() != 0 and not _has_capabilities():
+        raise NotSupported("recording needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; run: sudo -E intact record -- …")
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        raise NotSupported("this kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel with CONFIG_DEBUG_INFO_BTF=y")
+
+
+def _has_capabilities() -> bool:
+    needed = (1 << 39) | (1 << 38) | (1 << 19)  # CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16) & needed == needed
+    return False
+
+
+class Recording:
+    """One run: child, cgroup and collector, and what is told about it at the end."""
+
+    def __init__(
+        self, command: list[str], program: str, person: Person, name: str | None, capture: Path | None, verbose: bool
+    ) -> None:
+        self.command = command
+        self.program = program
+        self.person = person
+        self.name = name
+        self.capture = capture
+        self.verbose = verbose
+        self.child = 0
+
+    def run(self) -> int:
+        """Start all, wait for the child, and return its exit code."""
+        with ScopeCgroup() as cgroup:
+            self.child, release = self._fork_child()
+            try:
+                cgroup.add(self.child)
+                collector = CollectorProcess(self._settings(cgroup), self.person)
+            except BaseException:
+                os.close(release)  # the child sees the end of its pipe and leaves
+                os.waitpid(self.child, 0)
+                raise
+            if not collector.ready():
+                os.close(release)
+                os.waitpid(self.child, 0)
+                raise IntactError(collector.problem or "the recorder did not start")
+            self._handle_signals()
+            os.write(release, b"x")
+            os.close(release)
+            status = self._wait()
+            summary = collector.finish(status)
+            left = cgroup.release()
+        self._tell(summary, collector, left)
+        return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+    def _settings(self, cgroup: ScopeCgroup) -> dict[str, Any]:
+        data = os.environ.get("INTACT_DATA") or os.path.join(
+            os.environ.get("XDG_DATA_HOME") or os.path.join(self.person.home, ".local/share"), "intact"
+        )
+        return {
+            "data": os.path.abspath(data),
+            "name": self.name or os.path.basename(self.command[0]),
+            "command": self.command,
+            "program": self.program,
+            "capture": str(self.capture.absolute()) if self.capture else None,
+            "cgroup": str(cgroup.path),
+            "child": self.child,
+            "owner": [self.person.uid, self.person.gid] if self.person.changed else None,
+            "verbose": self.verbose,
+        }
+
+    def _fork_child(self) -> tuple[int, int]:
+        """Fork the child, which waits on a pipe before it execs; returns its pid and the pipe's writing end."""
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(write_end)
+            self._become_command(read_end)
+        os.close(read_end)
+        return pid, write_end
+
+    def _become_command(self, gate: int) -> NoReturn:
+        # Between fork and exec only calls that cannot raise into the parent's code paths: the child leaves by _exit.
+        try:
+            environment = {**os.environ, **self.person.environment}
+            if self.person.changed:
+                groups = os.getgrouplist(self.person.environment["USER"], self.person.gid)
+                os.setgroups(groups)
+                os.setgid(self.person.gid)
+                os.setuid(self.person.uid)
+            released = os.read(gate, 1)
+            if released != b"x":
+                os._exit(125)
+            os.execve(self.program, self.command, environment)
+        except OSError as error:
+            os.write(2, f"intact: cannot run {self.command[0]!r}: {error.strerror}\n".encode(errors="replace"))
+        os._exit(126)
+
+    def _handle_signals(self) -> None:
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        for number in FORWARDED:
+            signal.signal(number, lambda received, _frame: self._forward(received))
+
+    def _forward(self, number: int) -> None:
+        try:
+            os.kill(self.child, number)
+        except ProcessLookupError:
+            return  # it ended between the signal and this line; the wait will tell
+
+    def _wait(self) -> int:
+        while True:
+            _, status = os.waitpid(self.child, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                return status
+            if os.WSTOPSIG(status) in JOB_STOPS:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _tell(self, summary: dict[str, Any], collector: "CollectorProcess", left: int) -> None:
+        out = sys.stderr
+        if collector.problem:
+            print(f"intact: the recorder stopped early, this run is incomplete: {collector.problem}", file=out)
+        if summary:
+            print(f"intact: {summary['text']}", file=out)
+        if left:
+            noun = "process is" if left == 1 else "processes are"
+            print(f"intact: {left} {noun} still running and no longer observed", file=out)
+        if self.capture is not None:
+            print(f"intact: {self.capture} holds the bytes as seen, secrets included; share only `intact redact`'s copy", file=out)
+        if collector.run_id:
+            print(f"intact: run {collector.run_id} (see it with: intact show {collector.run_id})", file=out)
+        if self.verbose:
+            sys.stderr.write(collector.log())
+
+
+class CollectorProcess:
+    """The front's end of the collector: JSON lines over its standard input and output."""
+
+    def __init__(self, settings: dict[str, Any], person: Person) -> None:
+        self.problem: str | None = None
+        self.run_id: str | None = None
+        self._log_path = Path(f"/proc/self/fd/{os.memfd_create('intact-log')}")
+        log_fd = int(self._log_path.name)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "intact.cli.collector"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_fd,
+            start_new_session=True,  # the terminal's signals do not reach it
+            cwd="/",
+            text=True,
+        )
+        self._say(settings)
+
+    def ready(self) -> bool:
+        """Wait until the probes are on. False, with `problem` set, if they cannot be."""
+        answer = self._hear()
+        if answer.get("ready"):
+            self.run_id = str(answer["run_id"])
+            return True
+        self.problem = answer.get("error") or self._last_log_line() or "the recorder ended at once"
+        return False
+
+    def finish(self, status: int) -> dict[str, Any]:
+        """Tell the collector how the child ended, and take its summary."""
+        code = None if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        self._say({"exit_code": code, "exit_signal": number})
+        answer = self._hear()
+        self._process.wait()
+        if not answer or "error" in answer:
+            self.problem = answer.get("error") or self._last_log_line() or "the recorder was killed"
+        return answer if "text" in answer else {}
+
+    def log(self) -> str:
+        """What the collector wrote to its standard error."""
+        return self._log_path.read_text(errors="replace")
+
+    def _say(self, message: dict[str, Any]) -> None:
+        pipe: IO[str] | None = self._process.stdin
+        assert pipe is not None
+        try:
+            pipe.write(json.dumps(message) + "\n")
+            pipe.flush()
+        except BrokenPipeError:
+            self.problem = self._last_log_line() or "the recorder was killed"
+
+    def _hear(self) -> dict[str, Any]:
+        pipe: IO[str] | None = self._process.stdout
+        assert pipe is not None
+        line = pipe.readline()
+        answer = json.loads(line) if line else {}
+        return answer if isinstance(answer, dict) else {}
+
+    def _last_log_line(self) -> str | None:
+        lines = [line for line in self.log().splitlines() if line.strip()]
+        return lines[-1] if lines else None

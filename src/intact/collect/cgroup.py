@@ -1,0 +1,81 @@
+"""The cgroup that is the scope of one recording; light on imports, since the front of `record` uses it."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from intact.model.errors import NotSupported
+
+
+def cgroup2_mount(mountinfo: str = "/proc/self/mountinfo") -> Path:
+    """Where the unified hierarchy is mounted.
+
+    Raises:
+        NotSupported: no cgroup v2 mount is visible.
+    """
+    for line in Path(mountinfo).read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        if after.split(" ", 1)[0] == "cgroup2":
+            return Path(before.split()[4])
+    raise NotSupported("no cgroup v2 mount found; mount one: mount -t cgroup2 none /sys/fs/cgroup/unified")
+
+
+def own_cgroup(mount: Path) -> Path:
+    """The v2 cgroup this process is in."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        if line.startswith("0::"):
+            return mount / line[3:].lstrip("/")
+    return mount
+
+
+class ScopeCgroup:
+    """A fresh cgroup under the hierarchy's root, removed at the end; what is left in it moves back to where we are."""
+
+    def __init__(self, name: str | None = None) -> None:
+        mount = cgroup2_mount()
+        self._home = own_cgroup(mount)
+        self.path = mount / (name or f"intact-{os.getpid()}")
+        try:
+            self.path.mkdir()
+        except FileExistsError:
+            # Left by a front that was killed; only an empty one may be taken over.
+            self.path.rmdir()
+            self.path.mkdir()
+        except OSError as error:
+            raise NotSupported(f"cannot make the cgroup {self.path}: {error.strerror}; run as root") from error
+
+    def __enter__(self) -> "ScopeCgroup":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def add(self, pid: int) -> None:
+        """Move the process into the scope."""
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def processes(self) -> list[int]:
+        """Pids in the scope now, of this cgroup and those below it."""
+        if not self.path.exists():
+            return []
+        found: list[int] = []
+        for procs in [self.path / "cgroup.procs", *self.path.glob("**/cgroup.procs")]:
+            found += [int(pid) for pid in procs.read_text().split()]
+        return sorted(set(found))
+
+    def release(self) -> int:
+        """Move what still runs out, remove the cgroup, and tell how many processes were left."""
+        left = self.processes()
+        for pid in left:
+            try:
+                (self._home / "cgroup.procs").write_text(str(pid))
+            except OSError:
+                continue  # gone meanwhile
+        for directory in sorted((p for p in self.path.glob("**/") if p.is_dir()), reverse=True):
+            try:
+                directory.rmdir()
+            except OSError:
+                continue  # a process arrived or a sub-cgroup is busy: the kernel keeps it, nothing is observed in it
+        return len(left)
