@@ -1,0 +1,1 @@
+"""Chunks to streams, exchanges and calls; secrets stop here."""

@@ -1,0 +1,1 @@
+"""Machine to records: what this kernel can do, what to hook, and the drain."""

@@ -1,0 +1,1 @@
+"""The process tree, the turns, and which words caused which effect."""

@@ -1,0 +1,1 @@
+"""Bytes to columns and chunks; the only room that knows the wire format."""

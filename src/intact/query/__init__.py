@@ -1,0 +1,1 @@
+"""Questions over the store; the only road by which anything reads it."""

@@ -1,0 +1,1 @@
+"""Durable segments, tables and ingestion."""
