@@ -21,6 +21,20 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """A process in scope that opened a TLS connection of which no plaintext was heard; becomes a `Loss`."""
+
+    tgid: int
+    start_ns: int  # boot clock
+    ktime_ns: int  # of its first unheard ClientHello
+    connections: int  # unheard so far
+    exe: str  # or its comm, where the process was gone before its exe could be read
+    address: str
+    port: int
+    reason: str  # why, as far as known: "no TLS functions found in its files", …
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawSlice:
     """Records of one drain as the kernel wrote them: by ring name, contiguous fixed-size records.
 
@@ -31,7 +45,8 @@ class RawSlice:
     until_ktime_ns: int
     rings: Mapping[str, bytes | bytearray | memoryview]
     counters: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # family -> cumulative, enum intact_counter
-    notes: tuple[str, ...] = ()  # one line each: targets that could not be heard, …
+    notes: tuple[str, ...] = ()  # one line each: targets that could not be hooked, …
+    unheard: tuple[Unheard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
