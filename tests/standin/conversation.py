@@ -124,15 +124,17 @@ class Conversations:
 
 def _place_of(asked: Asked) -> tuple[str, int, bool]:
     """The script a conversation follows, the tool results it holds since, and whether it only begins."""
-    name, held, replied = DEFAULT, 0, False
+    name, replied = DEFAULT, False
+    # A set: Claude Code 1.0.62 sends its first call and result twice in the history.
+    held: set[str] = set()
     for message in asked.messages:
         found = MARKER.findall(message.text) if message.role == "user" else []
         # A marker in a later prompt begins another script within the same conversation.
         if found and found[-1] != name:
-            name, held, replied = found[-1], 0, False
-        held += message.results
+            name, held, replied = found[-1], set(), False
+        held.update(message.result_ids)
         replied = replied or message.role == "assistant"
-    return name, held, held == 0 and not replied
+    return name, len(held), not held and not replied
 
 
 def _padded(step: Step) -> str:

@@ -27,7 +27,7 @@ class Message:
 
     role: str
     text: str = ""
-    results: int = 0
+    result_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,8 @@ def read(target: str, body: dict[str, Any]) -> Asked:
     for message in body.get("messages") or []:
         content = message.get("content")
         blocks = content if isinstance(content, list) else []
-        results = sum(block.get("type") == "tool_result" for block in blocks)
-        messages.append(Message(role=str(message.get("role")), text=typed_text(content), results=results))
+        result_ids = tuple(block["tool_use_id"] for block in blocks if block.get("type") == "tool_result")
+        messages.append(Message(role=str(message.get("role")), text=typed_text(content), result_ids=result_ids))
     tools = tuple(
         OfferedTool(name=tool["name"], schema=tool["input_schema"])
         for tool in body.get("tools") or []

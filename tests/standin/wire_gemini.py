@@ -36,9 +36,14 @@ def read(target: str, body: dict[str, Any]) -> Asked:
     for content in body.get("contents") or []:
         parts = content.get("parts") or []
         text = "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
-        results = sum("functionResponse" in part for part in parts)
+        # Without ids (before the third generation) a result is known by its place alone.
+        result_ids = tuple(
+            part["functionResponse"].get("id") or f"{len(messages)}.{index}"
+            for index, part in enumerate(parts)
+            if "functionResponse" in part
+        )
         role = "assistant" if content.get("role") == "model" else "user"
-        messages.append(Message(role=role, text=text, results=results))
+        messages.append(Message(role=role, text=text, result_ids=result_ids))
     tools = tuple(
         OfferedTool(
             name=declared["name"], schema=declared.get("parametersJsonSchema") or declared.get("parameters") or {}

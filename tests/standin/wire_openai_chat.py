@@ -30,9 +30,10 @@ def read(target: str, body: dict[str, Any]) -> Asked:
     del target
     messages = []
     for message in body.get("messages") or []:
-        is_result = message.get("role") == "tool"
-        text = "" if is_result else typed_text(message.get("content"))
-        messages.append(Message(role=str(message.get("role")), text=text, results=int(is_result)))
+        if message.get("role") == "tool":
+            messages.append(Message(role="tool", result_ids=(str(message.get("tool_call_id")),)))
+        else:
+            messages.append(Message(role=str(message.get("role")), text=typed_text(message.get("content"))))
     functions = [tool.get("function") or {} for tool in body.get("tools") or []]
     tools = tuple(
         OfferedTool(name=function["name"], schema=function.get("parameters") or {})

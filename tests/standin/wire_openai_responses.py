@@ -37,7 +37,7 @@ def read(target: str, body: dict[str, Any]) -> Asked:
     for item in items:
         kind = str(item.get("type") or "message")
         if kind.endswith("_call_output"):
-            messages.append(Message(role="tool", results=1))
+            messages.append(Message(role="tool", result_ids=(str(item.get("call_id")),)))
         elif kind.endswith("_call") or kind == "reasoning":
             messages.append(Message(role="assistant"))
         else:
