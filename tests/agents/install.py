@@ -127,7 +127,9 @@ def _install_pypi(release: Release, folder: Path) -> None:
 def _run(name: str, argv: Sequence[str]) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
     if done.returncode != 0:
-        raise InstallError(f"{name}: {argv[0]} ended with {done.returncode}\n{done.stderr.strip() or done.stdout.strip()}")
+        raise InstallError(
+            f"{name}: {argv[0]} ended with {done.returncode}\n{done.stderr.strip() or done.stdout.strip()}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
