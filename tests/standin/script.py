@@ -71,7 +71,8 @@ class Script:
         held, positions = 0, []
         for step in self.steps:
             positions.append(held)
-            held += len(step.tool_calls)
+            # A step that fails leaves nothing behind: its calls are never made.
+            held += 0 if step.error_status or step.close else len(step.tool_calls)
         return positions
 
 
