@@ -1,4 +1,4 @@
-/* Instruction lengths from three tables (Intel SDM vol. 2, appendix A); operands only where `enum intact_insn_kind` says. */
+/* Instruction lengths from tables (Intel SDM vol. 2, appendix A), and operands only where insn.h promises them. */
 #include "insn.h"
 
 #include <string.h>
@@ -17,43 +17,45 @@ enum {
     X = 0x80, /* not an instruction in 64-bit mode, or handled before the table is asked */
 };
 
+/* clang-format off: one row a line */
 static const uint8_t one_byte_map[256] = {
-    /* 00 */ M, M, M, M, B, Z, X, X, M, M, M, M, B, Z, X, X,
-    /* 10 */ M, M, M, M, B, Z, X, X, M, M, M, M, B, Z, X, X,
-    /* 20 */ M, M, M, M, B, Z, X, X, M, M, M, M, B, Z, X, X,
-    /* 30 */ M, M, M, M, B, Z, X, X, M, M, M, M, B, Z, X, X,
-    /* 40 */ X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
-    /* 50 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    /* 60 */ X, X, X, M, X, X, X, X, Z, M | Z, B, M | B, 0, 0, 0, 0,
-    /* 70 */ B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B,
-    /* 80 */ M | B, M | Z, X, M | B, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* 90 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, X, 0, 0, 0, 0, 0,
-    /* a0 */ O, O, O, O, 0, 0, 0, 0, B, Z, 0, 0, 0, 0, 0, 0,
-    /* b0 */ B, B, B, B, B, B, B, B, V, V, V, V, V, V, V, V,
-    /* c0 */ M | B, M | B, W, 0, X, X, M | B, M | Z, W | B, 0, W, 0, 0, B, X, 0,
-    /* d0 */ M, M, M, M, X, X, X, 0, M, M, M, M, M, M, M, M,
-    /* e0 */ B, B, B, B, B, B, B, B, J, J, X, B, 0, 0, 0, 0,
-    /* f0 */ X, 0, X, X, 0, 0, M, M, 0, 0, 0, 0, 0, 0, M, M,
+    /* 00 */ M,     M,     M, M,     B, Z, X,     X,     M,     M,     M, M,     B, Z, X, X,
+    /* 10 */ M,     M,     M, M,     B, Z, X,     X,     M,     M,     M, M,     B, Z, X, X,
+    /* 20 */ M,     M,     M, M,     B, Z, X,     X,     M,     M,     M, M,     B, Z, X, X,
+    /* 30 */ M,     M,     M, M,     B, Z, X,     X,     M,     M,     M, M,     B, Z, X, X,
+    /* 40 */ X,     X,     X, X,     X, X, X,     X,     X,     X,     X, X,     X, X, X, X,
+    /* 50 */ 0,     0,     0, 0,     0, 0, 0,     0,     0,     0,     0, 0,     0, 0, 0, 0,
+    /* 60 */ X,     X,     X, M,     X, X, X,     X,     Z,     M | Z, B, M | B, 0, 0, 0, 0,
+    /* 70 */ B,     B,     B, B,     B, B, B,     B,     B,     B,     B, B,     B, B, B, B,
+    /* 80 */ M | B, M | Z, X, M | B, M, M, M,     M,     M,     M,     M, M,     M, M, M, M,
+    /* 90 */ 0,     0,     0, 0,     0, 0, 0,     0,     0,     0,     X, 0,     0, 0, 0, 0,
+    /* a0 */ O,     O,     O, O,     0, 0, 0,     0,     B,     Z,     0, 0,     0, 0, 0, 0,
+    /* b0 */ B,     B,     B, B,     B, B, B,     B,     V,     V,     V, V,     V, V, V, V,
+    /* c0 */ M | B, M | B, W, 0,     X, X, M | B, M | Z, W | B, 0,     W, 0,     0, B, X, 0,
+    /* d0 */ M,     M,     M, M,     X, X, X,     0,     M,     M,     M, M,     M, M, M, M,
+    /* e0 */ B,     B,     B, B,     B, B, B,     B,     J,     J,     X, B,     0, 0, 0, 0,
+    /* f0 */ X,     0,     X, X,     0, 0, M,     M,     0,     0,     0, 0,     0, 0, M, M,
 };
 
 static const uint8_t two_byte_map[256] = {
-    /* 00 */ M, M, M, M, X, 0, 0, 0, 0, 0, X, 0, X, M, 0, M | B,
-    /* 10 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* 20 */ M, M, M, M, X, X, X, X, M, M, M, M, M, M, M, M,
-    /* 30 */ 0, 0, 0, 0, 0, 0, X, 0, X, X, X, X, X, X, X, X,
-    /* 40 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* 50 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* 60 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* 70 */ M | B, M | B, M | B, M | B, M, M, M, 0, M, M, X, X, M, M, M, M,
-    /* 80 */ J, J, J, J, J, J, J, J, J, J, J, J, J, J, J, J,
-    /* 90 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* a0 */ 0, 0, 0, M, M | B, M, X, X, 0, 0, 0, M, M | B, M, M, M,
-    /* b0 */ M, M, M, M, M, M, M, M, M, M, M | B, M, M, M, M, M,
-    /* c0 */ M, M, M | B, M, M | B, M | B, M | B, M, 0, 0, 0, 0, 0, 0, 0, 0,
-    /* d0 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* e0 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
-    /* f0 */ M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,
+    /* 00 */ M,     M,     M,     M,     X,     0,     0,     0, 0, 0, X,     0, X,     M, 0, M | B,
+    /* 10 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
+    /* 20 */ M,     M,     M,     M,     X,     X,     X,     X, M, M, M,     M, M,     M, M, M,
+    /* 30 */ 0,     0,     0,     0,     0,     0,     X,     0, X, X, X,     X, X,     X, X, X,
+    /* 40 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
+    /* 50 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
+    /* 60 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
+    /* 70 */ M | B, M | B, M | B, M | B, M,     M,     M,     0, M, M, X,     X, M,     M, M, M,
+    /* 80 */ J,     J,     J,     J,     J,     J,     J,     J, J, J, J,     J, J,     J, J, J,
+    /* 90 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
+    /* a0 */ 0,     0,     0,     M,     M | B, M,     X,     X, 0, 0, 0,     M, M | B, M, M, M,
+    /* b0 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M | B, M, M,     M, M, M,
+    /* c0 */ M,     M,     M | B, M,     M | B, M | B, M | B, M, 0, 0, 0,     0, 0,     0, 0, 0,
+    /* d0 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
+    /* e0 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
+    /* f0 */ M,     M,     M,     M,     M,     M,     M,     M, M, M, M,     M, M,     M, M, M,
 };
+/* clang-format on */
 
 enum opcode_map { MAP_ONE_BYTE, MAP_0F, MAP_0F38, MAP_0F3A, MAP_OTHER };
 

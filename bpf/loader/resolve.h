@@ -50,6 +50,9 @@ struct intact_tls_functions {
 /* Appends unless the same role is already there at the same place, or the array is full. */
 void intact_add_function(struct intact_tls_functions *found, uint64_t file_offset, uint32_t role, uint32_t method);
 
+/* True when both a read and a write are known. */
+bool intact_functions_complete(const struct intact_tls_functions *found);
+
 /* The number of functions written to `out`, or -errno. `why` gets one line when nothing was found or it was refused,
  * and is empty otherwise. Functions are only returned when both a read and a write are known. */
 int intact_resolve(const char *path, uint32_t flags, struct intact_tls_function *out, unsigned capacity,

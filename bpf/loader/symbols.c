@@ -12,6 +12,8 @@
 /* Symbols and string bytes examined in one table; an unstripped browser has about two million and 300 MB. */
 #define MAX_SYMBOLS (4u << 20)
 #define MAX_STRING_BYTES (512u << 20)
+/* Symbols with one hash; linkers choose buckets so that there are a few. */
+#define MAX_HASH_CHAIN 4096
 #define WINDOW_BYTES (256 * 1024)
 #define PREFIX "SSL_"
 
@@ -19,10 +21,10 @@ static const struct wanted_name {
     const char *name;
     uint32_t role;
 } wanted_names[] = {
-    {"SSL_read", INTACT_TLS_SSL_READ},         {"SSL_write", INTACT_TLS_SSL_WRITE},
-    {"SSL_read_ex", INTACT_TLS_SSL_READ_EX},   {"SSL_write_ex", INTACT_TLS_SSL_WRITE_EX},
-    {"SSL_free", INTACT_TLS_SSL_FREE},         {"SSL_new", INTACT_TLS_SSL_NEW},
-    {"SSL_set_fd", INTACT_TLS_SSL_SET_FD},     {"SSL_set_rfd", INTACT_TLS_SSL_SET_RFD},
+    {"SSL_read", INTACT_TLS_SSL_READ},       {"SSL_write", INTACT_TLS_SSL_WRITE},
+    {"SSL_read_ex", INTACT_TLS_SSL_READ_EX}, {"SSL_write_ex", INTACT_TLS_SSL_WRITE_EX},
+    {"SSL_free", INTACT_TLS_SSL_FREE},       {"SSL_new", INTACT_TLS_SSL_NEW},
+    {"SSL_set_fd", INTACT_TLS_SSL_SET_FD},   {"SSL_set_rfd", INTACT_TLS_SSL_SET_RFD},
     {"SSL_set_wfd", INTACT_TLS_SSL_SET_WFD},
 };
 
@@ -83,8 +85,7 @@ static void add_symbol(const struct intact_elf *elf, const Elf64_Sym *symbol, ui
                        struct intact_tls_functions *found) {
     const struct intact_segment *segment = intact_elf_segment(elf, symbol->st_value);
 
-    if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF || !segment ||
-        !segment->executable)
+    if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF || !segment || !segment->executable)
         return;
     intact_add_function(found, symbol->st_value - segment->address + segment->offset, role, INTACT_METHOD_SYMBOL);
 }
@@ -144,8 +145,8 @@ static bool table_from_sections(const struct intact_elf *elf, uint32_t type, str
         if (symbols.sh_entsize != sizeof(Elf64_Sym) || !read_section(elf, symbols.sh_link, &strings) ||
             strings.sh_type != SHT_STRTAB)
             return false;
-        *table = (struct table){symbols.sh_offset, symbols.sh_size / sizeof(Elf64_Sym), strings.sh_offset,
-                                strings.sh_size};
+        *table =
+            (struct table){symbols.sh_offset, symbols.sh_size / sizeof(Elf64_Sym), strings.sh_offset, strings.sh_size};
         return true;
     }
     return false;
@@ -215,7 +216,7 @@ static uint64_t gnu_hash_count(const struct intact_elf *elf, uint64_t address) {
     if (highest < header[1])
         return header[1];
     at += 4ULL * header[0];
-    for (; highest < MAX_SYMBOLS; highest++)
+    for (unsigned i = 0; i < MAX_HASH_CHAIN; i++, highest++)
         if (intact_elf_read_at(elf, at + 4ULL * (highest - header[1]), &chain, sizeof(chain)) != sizeof(chain) ||
             (chain & 1))
             break;
@@ -248,6 +249,6 @@ void intact_find_symbols(const struct intact_elf *elf, struct intact_tls_functio
 
     if (table_from_sections(elf, SHT_DYNSYM, &table) || table_from_dynamic(elf, &table))
         search_table(elf, &table, found);
-    if (!found->count && table_from_sections(elf, SHT_SYMTAB, &table))
+    if (!intact_functions_complete(found) && table_from_sections(elf, SHT_SYMTAB, &table))
         search_table(elf, &table, found);
 }

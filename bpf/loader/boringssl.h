@@ -1,0 +1,12 @@
+/* SSL_read and SSL_write of a BoringSSL that is linked in statically and stripped. */
+#ifndef INTACT_BORINGSSL_H
+#define INTACT_BORINGSSL_H
+
+#include "elf.h"
+#include "resolve.h"
+
+/* Appends SSL_read and SSL_write when there is exactly one candidate for each; else says in `why` why not. */
+void intact_find_boringssl(const struct intact_elf *elf, struct intact_tls_functions *found, char *why,
+                           unsigned why_length);
+
+#endif
