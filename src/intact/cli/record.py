@@ -96,9 +96,13 @@ def require_privilege() -> None:
     if not sys.platform.startswith("linux"):
         raise NotSupported("recording needs Linux; reading runs, replay and query work here")
     if os.geteuid() != 0 and not _has_capabilities():
-        raise NotSupported("recording needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; run: sudo -E intact record -- …")
+        raise NotSupported(
+            "recording needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; run: sudo -E intact record -- …"
+        )
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
-        raise NotSupported("this kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel with CONFIG_DEBUG_INFO_BTF=y")
+        raise NotSupported(
+            "this kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel with CONFIG_DEBUG_INFO_BTF=y"
+        )
 
 
 def _has_capabilities() -> bool:
@@ -129,7 +133,7 @@ class Recording:
             self.child, release = self._fork_child()
             try:
                 cgroup.add(self.child)
-                collector = CollectorProcess(self._settings(cgroup), self.person)
+                collector = CollectorProcess(self._settings(cgroup))
             except BaseException:
                 os.close(release)  # the child sees the end of its pipe and leaves
                 os.waitpid(self.child, 0)
@@ -220,7 +224,10 @@ class Recording:
             noun = "process is" if left == 1 else "processes are"
             print(f"intact: {left} {noun} still running and no longer observed", file=out)
         if self.capture is not None:
-            print(f"intact: {self.capture} holds the bytes as seen, secrets included; share only `intact redact`'s copy", file=out)
+            print(
+                f"intact: {self.capture} holds the bytes as seen, secrets included; share only `intact redact`'s copy",
+                file=out,
+            )
         if collector.run_id:
             print(f"intact: run {collector.run_id} (see it with: intact show {collector.run_id})", file=out)
         if self.verbose:
@@ -230,7 +237,7 @@ class Recording:
 class CollectorProcess:
     """The front's end of the collector: JSON lines over its standard input and output."""
 
-    def __init__(self, settings: dict[str, Any], person: Person) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
         self.problem: str | None = None
         self.run_id: str | None = None
         self._log_path = Path(f"/proc/self/fd/{os.memfd_create('intact-log')}")

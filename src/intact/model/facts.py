@@ -7,7 +7,7 @@ with the id of an earlier one replaces it for readers (a call is told at its req
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-Json: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any]
+Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,88 @@
+"""What commands print with: text made safe for a terminal, quantities in words, one console."""
+
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich.console import Console
+
+# C0 and C1 controls, DEL, line and paragraph separators, and the marks that reorder what a person reads (UAX #9).
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def safe(text: str) -> str:
+    """Captured text with every character that could act on a terminal written out.
+
+    >>> safe("a\\x1b[31mb\\n")
+    'a\\\\x1b[31mb\\\\n'
+    """
+    return _UNSAFE.sub(lambda m: _SHORT.get(m[0]) or _escaped(m[0]), text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def clip(text: str, width: int) -> str:
+    """`safe` text of at most `width` cells, cut in the middle of nothing: the end is marked."""
+    text = safe(text)
+    cells = 0
+    for index, character in enumerate(text):
+        cells += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if cells > width:
+            return text[: max(index - 1, 0)] + "…"
+    return text
+
+
+def quote(argv: Iterable[str]) -> str:
+    """A command line for the eye: arguments with spaces in quotes."""
+    return " ".join(f'"{a}"' if not a or re.search(r"\s", a) else a for a in argv)
+
+
+def duration(nanoseconds: int | None) -> str:
+    if nanoseconds is None:
+        return "…"
+    seconds = nanoseconds / 1e9
+    if seconds < 0.001:
+        return f"{nanoseconds / 1e3:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def number(count: int) -> str:
+    return f"{count:,}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`3 calls`, `1 call`, `2 processes`."""
+    suffix = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{suffix}"
+
+
+def clock(nanoseconds: int, *, date: bool = False) -> str:
+    moment = datetime.fromtimestamp(nanoseconds / 1e9)
+    return moment.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S.%f")[: None if date else -3]
+
+
+def console() -> Console:
+    """The console on standard output; colour only on a terminal, NO_COLOR honoured, no markup in what is printed."""
+    terminal = sys.stdout.isatty()
+    width = None if terminal else int(os.environ.get("COLUMNS") or 160)
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=not terminal, width=width)
