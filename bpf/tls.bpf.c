@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/* Plaintext of TLS libraries, copied where the program hands it over or takes it back.
+ *
+ * One program at function entry and one at return serve every function: which one it is comes in the attach cookie
+ * (enum intact_tls_role of loader/resolve.h). Bytes are logged at return with the returned length, so that a write which
+ * is retried is logged once, and a read is logged with what it brought.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "wire.h"
+#include "scope.bpf.h"
+#include "emit.bpf.h"
+#include "tls.bpf.h"
+
+enum tls_role {
+    ROLE_READ = 1,
+    ROLE_WRITE = 2,
+    ROLE_READ_EX = 3,
+    ROLE_WRITE_EX = 4,
+    ROLE_FREE = 5,
+    ROLE_SET_FD = 6,
+    ROLE_NEW = 7,
+    ROLE_SET_RFD = 8,
+    ROLE_SET_WFD = 9
+};
+
+#define PIECE (CLASS_16K - sizeof(struct intact_tls))
+/* The largest write seen of an agent is 148 KB; beyond this one call is not a message any more. */
+#define OPERATION_CAP (4 << 20)
+#define OPERATION_PIECES (OPERATION_CAP / PIECE + 1)
+
+/* Processes that called a hooked function: their silence on a descriptor is not deafness of ours. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 4096);
+    __type(key, __u32);
+    __type(value, __u64);
+} tls_callers SEC(".maps");
+
+/* Files that user space has looked at: they are not told of again. Kernel device numbers. */
+struct tls_file_key {
+    __u64 inode;
+    __u32 device;
+    __u32 pad;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 16384);
+    __type(key, struct tls_file_key);
+    __type(value, __u32);
+} tls_files SEC(".maps");
+
+/* Files that became executable in a process of the scope; not part of a recording, so not in wire.h. */
+struct tls_mapped {
+    struct tls_file_key file;
+    __u32 tgid;
+    __u32 is_exec;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 64 << 10);
+} tls_mapped SEC(".maps");
+
+/* One read or write that returned, on its way out in pieces. */
+struct operation {
+    __u64 buffer;
+    __u64 ktime_ns;
+    struct tls_connection_key key;
+    __u64 generation;
+    __u64 stream_offset;
+    __u32 total;
+    __u32 captured;
+    __u32 sequence;
+    __s32 fd;
+    __u16 direction;
+    __u16 basis;
+};
+
+static __always_inline void fill(struct intact_tls *record, const struct operation *operation) {
+    fill_header(&record->h, TYPE_TLS);
+    record->h.ktime_ns = operation->ktime_ns;
+    record->h.sequence = operation->sequence;
+    record->connection = operation->key.connection;
+    record->generation = operation->generation;
+    record->stream_offset = operation->stream_offset;
+    record->total = operation->total;
+    record->fd = operation->fd;
+    record->direction = operation->direction;
+    record->basis = operation->basis;
+}
+
+/* Inlined, because a ring and the size of its records must be constants to the verifier. */
+static __always_inline void log_bytes(void *ring, __u32 class_bytes, const struct operation *operation, __u32 offset,
+                                      __u32 bytes) {
+    struct intact_tls *record = bpf_ringbuf_reserve(ring, class_bytes, 0);
+    if (!record) {
+        count(FAMILY_TLS, LOST_RING_FULL, 1);
+        return;
+    }
+    fill(record, operation);
+    record->offset = offset;
+    record->h.length = bytes;
+    if (offset + bytes >= operation->captured) {
+        record->h.flags |= FLAG_LAST;
+        record->h.clipped = operation->total - operation->captured;
+    }
+    __u32 room = class_bytes - sizeof(*record);
+    bytes = bytes > room ? room : bytes;
+    barrier_var(bytes);
+    if (bytes > room || bpf_probe_read_user(record->data, bytes, (void *)(operation->buffer + offset))) {
+        bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+        count(FAMILY_TLS, LOST_FAULT, 1);
+    } else {
+        bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+        count(FAMILY_TLS, COUNT_SUBMITTED, 1);
+    }
+}
+
+/* A piece that is lost leaves a gap that the next piece's offset, or the next operation's stream_offset, tells. */
+static long log_piece(__u32 index, struct operation *operation) {
+    __u32 offset = index * PIECE;
+    if (offset >= operation->captured)
+        return 1;
+    __u32 bytes = operation->captured - offset;
+    if (bytes > PIECE)
+        bytes = PIECE;
+    count(FAMILY_TLS, COUNT_SEEN, 1);
+    if (bytes <= CLASS_256 - sizeof(struct intact_tls))
+        log_bytes(&ring_tls_256, CLASS_256, operation, offset, bytes);
+    else if (bytes <= CLASS_1K - sizeof(struct intact_tls))
+        log_bytes(&ring_tls_1k, CLASS_1K, operation, offset, bytes);
+    else if (bytes <= CLASS_4K - sizeof(struct intact_tls))
+        log_bytes(&ring_tls_4k, CLASS_4K, operation, offset, bytes);
+    else
+        log_bytes(&ring_tls_16k, CLASS_16K, operation, offset, bytes);
+    return 0;
+}
+
+static __always_inline void log_operation(struct operation *operation) {
+    operation->captured = operation->total > OPERATION_CAP ? OPERATION_CAP : operation->total;
+    __u32 rest = operation->total - operation->captured;
+    count(FAMILY_TLS, COUNT_BYTES, operation->total);
+    if (rest) {
+        __u32 pieces = (rest + PIECE - 1) / PIECE;
+        count(FAMILY_TLS, COUNT_SEEN, pieces);
+        count(FAMILY_TLS, LOST_TOO_LONG, pieces);
+    }
+    bpf_loop(OPERATION_PIECES, log_piece, operation, 0);
+}
+
+static __noinline int end_connection(__u64 connection) {
+    struct tls_connection_key key = {.connection = connection, .tgid = tls_tgid()};
+    struct tls_connection *known = bpf_map_lookup_elem(&tls_connections, &key);
+    if (!known)
+        return 0;
+    if (known->last_ns) {
+        struct operation end = {.key = key, .generation = known->generation, .fd = known->fd, .basis = known->basis};
+        end.ktime_ns = bpf_ktime_get_boot_ns();
+        count(FAMILY_TLS, COUNT_SEEN, 1);
+        struct intact_tls *record = bpf_ringbuf_reserve(&ring_tls_256, CLASS_256, 0);
+        if (record) {
+            fill(record, &end);
+            record->h.type = TYPE_TLS_END;
+            record->offset = 0;
+            bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+            count(FAMILY_TLS, COUNT_SUBMITTED, 1);
+        } else {
+            count(FAMILY_TLS, LOST_RING_FULL, 1);
+        }
+    }
+    bpf_map_delete_elem(&tls_connections, &key);
+    return 0;
+}
+
+static __always_inline __u64 exec_id(void) { return bpf_get_current_task_btf()->self_exec_id; }
+
+/* The session at this address, made known if it is not. */
+static __always_inline struct tls_connection *open_connection(__u64 connection) {
+    struct tls_connection_key key = {.connection = connection, .tgid = tls_tgid()};
+    struct tls_connection *known = bpf_map_lookup_elem(&tls_connections, &key);
+    if (known && known->exec_id == exec_id())
+        return known;
+    struct tls_connection fresh = {.generation = bpf_ktime_get_boot_ns(), .exec_id = exec_id(), .fd = -1};
+    if (bpf_map_update_elem(&tls_connections, &key, &fresh, BPF_ANY))
+        count(FAMILY_TLS, LOST_MAP_FULL, 1);
+    return bpf_map_lookup_elem(&tls_connections, &key);
+}
+
+/* Static BoringSSL has no SSL_free to hook: a ClientHello on the session's descriptor, later than the last plaintext of
+ * the session at this address, says that the address has been given to a new session. */
+static __always_inline bool reused(const struct tls_connection *known, __s32 fd) {
+    if (!known->last_ns)
+        return false;
+    struct tls_socket *socket = tls_socket(fd);
+    return socket && socket->hello_ns > known->last_ns;
+}
+
+/* The second ballot: data for this session was received just now, by this thread, and no other session took it. */
+static __always_inline struct tls_connection *vote_received(struct tls_connection *known, struct tls_thread *thread,
+                                                            __u64 connection) {
+    if (thread->received_fd < 0 || (thread->received_for && thread->received_for != connection))
+        return known;
+    thread->received_for = connection;
+    if (reused(known, thread->received_fd)) {
+        end_connection(connection);
+        known = open_connection(connection);
+        if (!known)
+            return NULL;
+    }
+    tls_vote(known, thread->received_fd, BASIS_RECEIVE);
+    return known;
+}
+
+static __always_inline bool is_read(__u32 role) { return role == ROLE_READ || role == ROLE_READ_EX; }
+static __always_inline bool is_ex(__u32 role) { return role == ROLE_READ_EX || role == ROLE_WRITE_EX; }
+
+static __always_inline void push(struct pt_regs *ctx, struct tls_thread *thread, __u32 role) {
+    __u32 depth = thread->depth;
+    if (depth >= TLS_DEPTH) {
+        /* Calls that never returned (a thread of coroutines, a longjmp) are the oldest. */
+        for (int i = 0; i < TLS_DEPTH - 1; i++)
+            thread->frames[i] = thread->frames[i + 1];
+        depth = TLS_DEPTH - 1;
+        count(FAMILY_TLS, COUNT_SEEN, 1);
+        count(FAMILY_TLS, LOST_MAP_FULL, 1);
+    }
+    struct tls_frame *frame = &thread->frames[depth & (TLS_DEPTH - 1)];
+    frame->connection = PT_REGS_PARM1(ctx);
+    frame->buffer = PT_REGS_PARM2(ctx);
+    frame->length_at = PT_REGS_PARM4(ctx);
+    frame->stack = PT_REGS_SP(ctx);
+    frame->role = role;
+    frame->logged = 0;
+    thread->depth = depth + 1;
+}
+
+/* Takes the call that returns off the stack, with those above it that never returned. */
+static __always_inline bool pop(struct tls_thread *thread, __u64 stack, __u32 role, struct tls_frame *out) {
+    for (int i = TLS_DEPTH - 1; i >= 0; i--) {
+        if (i >= thread->depth || thread->frames[i].stack != stack || thread->frames[i].role != role)
+            continue;
+        *out = thread->frames[i];
+        thread->depth = i;
+        return true;
+    }
+    return false;
+}
+
+static __always_inline void set_descriptor(__u64 connection, __s32 fd) {
+    struct tls_connection *known = tls_find(connection);
+    if (known && known->last_ns)
+        end_connection(connection);
+    known = open_connection(connection);
+    if (!known)
+        return;
+    known->fd = fd;
+    known->basis = BASIS_EXACT;
+}
+
+SEC("kprobe")
+int tls_enter(struct pt_regs *ctx) {
+    if (!in_scope())
+        return 0;
+    __u32 role = bpf_get_attach_cookie(ctx);
+    __u32 tgid = tls_tgid();
+    if (!bpf_map_lookup_elem(&tls_callers, &tgid)) {
+        __u64 now = bpf_ktime_get_boot_ns();
+        bpf_map_update_elem(&tls_callers, &tgid, &now, BPF_ANY);
+    }
+    switch (role) {
+    case ROLE_FREE:
+        end_connection(PT_REGS_PARM1(ctx));
+        return 0;
+    case ROLE_SET_FD:
+    case ROLE_SET_RFD:
+    case ROLE_SET_WFD:
+        set_descriptor(PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
+        return 0;
+    case ROLE_READ:
+    case ROLE_WRITE:
+    case ROLE_READ_EX:
+    case ROLE_WRITE_EX:
+        break;
+    default:
+        return 0;
+    }
+    struct tls_thread *thread = tls_thread(false);
+    if (!thread) {
+        thread = tls_thread(true);
+        if (!thread) {
+            count(FAMILY_TLS, COUNT_SEEN, 1);
+            count(FAMILY_TLS, LOST_MAP_FULL, 1);
+            return 0;
+        }
+        thread->received_fd = -1;
+    }
+    open_connection(PT_REGS_PARM1(ctx)); /* so that socket calls inside it have something to vote for */
+    push(ctx, thread, role);
+    return 0;
+}
+
+/* Bytes that crossed the boundary by this call; 0 if it failed or must be retried. */
+static __always_inline __u64 moved(struct pt_regs *ctx, const struct tls_frame *frame) {
+    __s32 result = PT_REGS_RC(ctx);
+    __u64 bytes = 0;
+    if (!is_ex(frame->role))
+        return result > 0 ? result : 0;
+    if (result != 1)
+        return 0;
+    if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)frame->length_at)) {
+        count(FAMILY_TLS, COUNT_SEEN, 1);
+        count(FAMILY_TLS, LOST_FAULT, 1);
+        return 0;
+    }
+    return bytes;
+}
+
+SEC("kprobe")
+int tls_return(struct pt_regs *ctx) {
+    if (!in_scope())
+        return 0;
+    __u32 role = bpf_get_attach_cookie(ctx);
+    if (role == ROLE_NEW) {
+        end_connection(PT_REGS_RC(ctx));
+        return 0;
+    }
+    struct tls_thread *thread = tls_thread(false);
+    struct tls_frame frame;
+    /* The return address is off the stack by now. */
+    if (!thread || !pop(thread, PT_REGS_SP(ctx) - sizeof(__u64), role, &frame) || frame.logged)
+        return 0;
+    struct tls_connection *known = open_connection(frame.connection);
+    if (known && is_read(role))
+        known = vote_received(known, thread, frame.connection);
+    if (!known)
+        return 0;
+    __u64 bytes = moved(ctx, &frame);
+    if (!bytes)
+        return 0;
+    /* SSL_read_ex of some libraries is SSL_read in a wrapper. */
+    struct tls_frame *outer = tls_top(thread);
+    if (outer && outer->connection == frame.connection && outer->buffer == frame.buffer)
+        outer->logged = 1;
+
+    struct operation operation = {.buffer = frame.buffer, .ktime_ns = bpf_ktime_get_boot_ns()};
+    __u32 way = is_read(role) ? 0 : 1;
+    operation.key.connection = frame.connection;
+    operation.generation = known->generation;
+    operation.total = bytes > 0xffffffff ? 0xffffffff : bytes;
+    operation.direction = way ? DIRECTION_WRITE : DIRECTION_READ;
+    operation.stream_offset = __sync_fetch_and_add(&known->offset[way], bytes);
+    operation.sequence = __sync_fetch_and_add(&known->operations[way], 1);
+    operation.fd = known->fd;
+    operation.basis = known->basis;
+    known->last_ns = operation.ktime_ns;
+    tls_hear(known, frame.connection);
+    if (way)
+        thread->awaiting_send = known->basis == BASIS_NONE || known->basis == BASIS_NEXT_SEND ? frame.connection : 0;
+    log_operation(&operation);
+    return 0;
+}
+
+static __always_inline void tell_mapped(const struct inode *inode, __u32 is_exec) {
+    struct tls_file_key file = {.inode = BPF_CORE_READ(inode, i_ino)};
+    file.device = BPF_CORE_READ(inode, i_sb, s_dev);
+    if (bpf_map_lookup_elem(&tls_files, &file))
+        return;
+    struct tls_mapped *mapped = bpf_ringbuf_reserve(&tls_mapped, sizeof(*mapped), 0);
+    if (!mapped)
+        return; /* user space also reads the maps of every process it hears of */
+    mapped->file = file;
+    mapped->tgid = tls_tgid();
+    mapped->is_exec = is_exec;
+    bpf_ringbuf_submit(mapped, BPF_RB_NO_WAKEUP);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(tls_exec, struct task_struct *task, pid_t old_tid, struct linux_binprm *binary) {
+    if (in_scope())
+        tell_mapped(BPF_CORE_READ(binary, file, f_inode), 1);
+    return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
