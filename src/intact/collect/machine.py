@@ -1,0 +1,168 @@
+"""A machine's processes in one cgroup, as raw slices: the live counterpart of a capture file."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from intact.collect.loader import Bytes, Loader, Ring
+from intact.model.slice import Host, RawSlice
+
+FAMILIES = ("process", "file", "io", "net", "tls")  # in the order of enum intact_family of bpf/wire.h
+COUNTERS = 8  # COUNT_COUNTERS of bpf/wire.h
+
+SWEEP_S = 0.05  # read/write sums end after 100 ms without traffic: twice as often is soon enough
+# One drain of one ring takes at most this: it bounds what a slice and all that is made from it can hold.
+DRAIN_BYTES = 4 << 20
+# A record's time is taken before it is visible in its ring; the kernel side needs microseconds, a stolen virtual CPU
+# milliseconds. What is younger than this waits for the next slice.
+SETTLE_NS = 5_000_000
+# After the end everything is detached, so the rings can only run dry; this bound is for a kernel that does not keep that.
+FINAL_DRAINS = 1000
+
+
+def boot_offset_ns(attempts: int = 64) -> int:
+    """What to add to the boot clock to get the epoch: from the tightest of several pairs of readings."""
+    best: tuple[int, int] | None = None
+    for _ in range(attempts):
+        before = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        after = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        if best is None or after - before < best[0]:
+            best = (after - before, (before + after) // 2 - boot)
+    assert best is not None
+    return best[1]
+
+
+def this_host() -> Host:
+    """The facts of this machine that every recording needs."""
+    kernel = os.uname()
+    return Host(
+        name=kernel.nodename,
+        boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        kernel=f"{kernel.sysname} {kernel.release} {kernel.machine}",
+        boot_offset_ns=boot_offset_ns(),
+    )
+
+
+class Collector:
+    """Observes one cgroup: `attach`, then iterate over `slices`, then `close`."""
+
+    def __init__(self, cgroup: Path, *, tls: bool = True, cache: Path | None = None) -> None:
+        self.host = this_host()
+        self.loader = Loader()
+        self._cgroup = cgroup
+        self._tls = tls
+        self._cache = cache
+        self._notes: list[str] = []
+        self._held: dict[str, Bytes] = {}  # records younger than the cut of their drain
+        self._until = 0
+        self._odd = 0
+
+    def attach(self) -> None:
+        """Load the programs and attach them; from here on nothing in the scope is missed unless it is counted.
+
+        Raises:
+            NotSupported: the kernel or our privileges do not allow it; the message names the remedy.
+        """
+        self.loader.load()
+        self.loader.set_scope(self._cgroup)
+        self._notes += [f"probe not attached: {line}" for line in self.loader.attach()]
+        self.loader.iterate()
+
+    def slices(self, stopped: Callable[[], bool], *, interval_s: float = 0.02) -> Iterator[RawSlice]:
+        """Drain until `stopped()`, then to the last record. A slice's buffers may be kept."""
+        next_sweep = 0.0
+        while not stopped():
+            now = time.monotonic()
+            if now >= next_sweep:
+                self.loader.run("sweep")
+                next_sweep = now + SWEEP_S
+            raw, pressure = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME) - SETTLE_NS)
+            yield raw
+            pause = now + interval_s * max(0.0, 1.0 - 2.0 * pressure) - time.monotonic()
+            if pause > 0:
+                time.sleep(pause)
+        yield from self._last_slices()
+
+    def close(self) -> None:
+        """Take everything off the kernel. May be called twice."""
+        self.loader.close()
+
+    def __enter__(self) -> "Collector":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _last_slices(self) -> Iterator[RawSlice]:
+        self.loader.run("sweep")
+        self.loader.detach()
+        time.sleep(SETTLE_NS / 1e9)
+        for _ in range(FINAL_DRAINS):
+            raw, _pressure = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+            yield raw
+            if not raw.rings and not self._held:
+                return
+
+    def _drain(self, until: int) -> tuple[RawSlice, float]:
+        """One slice, and how full the fullest ring was (0 to 1; 1 also if something had to stay behind)."""
+        buffers: dict[str, Bytes] = {}
+        pressure = 0.0
+        for ring in self.loader.rings:
+            waiting = self.loader.waiting(ring)
+            if not waiting and ring.name not in self._held:
+                continue
+            buffer, cut_short = self._take(ring, waiting)
+            pressure = max(pressure, 1.0 if cut_short else waiting / ring.size_bytes)
+            buffers[ring.name] = buffer
+            if cut_short and len(buffer):
+                # Younger records of this ring are still in it, so the slice ends before them.
+                until = min(until, int(_times(buffer, ring.record_bytes)[-1]) - SETTLE_NS)
+        self._until = until = max(until, self._until)
+        records = {ring.name: ring.record_bytes for ring in self.loader.rings}
+        rings = {name: self._cut(name, buffer, records[name]) for name, buffer in buffers.items()}
+        notes, self._notes = tuple(self._notes), []
+        raw = RawSlice(
+            until_ktime_ns=until,
+            rings={name: memoryview(part) for name, part in rings.items() if len(part)},  # type: ignore[arg-type]
+            counters=self._counters(),
+            notes=notes,
+        )
+        return raw, pressure
+
+    def _take(self, ring: Ring, waiting: int) -> tuple[Bytes, bool]:
+        """What was held back of this ring and what it has now, and whether some had to stay for want of room."""
+        held = self._held.pop(ring.name, None)
+        head = 0 if held is None else len(held)
+        room = min(waiting // ring.record_bytes * ring.record_bytes, DRAIN_BYTES)
+        buffer = np.empty(head + room, np.uint8)
+        if held is not None:
+            buffer[:head] = held
+        drained = self.loader.drain(ring, buffer[head:])
+        self._odd += drained.odd
+        return buffer[: head + drained.bytes], drained.left_bytes > 0 and drained.bytes + ring.record_bytes > room
+
+    def _cut(self, name: str, buffer: Bytes, record_bytes: int) -> Bytes:
+        """The records before the cut; the others are held back."""
+        young = _times(buffer, record_bytes) >= np.uint64(self._until)
+        if not young.any():
+            return buffer
+        rows = buffer.reshape(-1, record_bytes)
+        self._held[name] = rows[young].reshape(-1)
+        first = int(young.argmax())
+        # Rings are nearly in order of time: mostly the young ones are the tail, and nothing has to be copied.
+        return buffer[: first * record_bytes] if young[first:].all() else rows[~young].reshape(-1)
+
+    def _counters(self) -> dict[str, tuple[int, ...]]:
+        values = self.loader.counters(len(FAMILIES) * COUNTERS)
+        if len(values) != len(FAMILIES) * COUNTERS:
+            return {}
+        return {family: values[i * COUNTERS : (i + 1) * COUNTERS] for i, family in enumerate(FAMILIES)}
+
+
+def _times(buffer: Bytes, record_bytes: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """`ktime_ns` of each record: the first field of every header."""
+    return buffer.view(np.uint64)[:: record_bytes // 8]
