@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import ssl
+import sys
 import time
 import traceback
 import zlib
@@ -70,7 +71,8 @@ class Server:
             await self._serve(connection, number)
         except RequestError as error:
             await connection.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            print(f"conn-{number}: {error}", flush=True)
+            # Stdout answers whoever controls the stand-in.
+            print(f"conn-{number}: {error}", file=sys.stderr, flush=True)
         except (Dropped, OSError):
             # A client that leaves, and a step that says so, are ordinary; the exchange is marked incomplete.
             connection.drop()

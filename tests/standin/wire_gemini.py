@@ -32,7 +32,7 @@ def read(target: str, body: dict[str, Any]) -> Asked:
     found = TARGET.search(path)
     if found is None:
         raise ValueError(f"{path!r} is no generateContent path")
-    messages = []
+    messages: list[Message] = []
     for content in body.get("contents") or []:
         parts = content.get("parts") or []
         text = "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
