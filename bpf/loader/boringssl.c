@@ -1,6 +1,9 @@
-/* OPENSSL_PUT_ERROR passes __FILE__ and a reason code, so a stripped BoringSSL still says where each error of
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * OPENSSL_PUT_ERROR passes __FILE__ and a reason code, so a stripped BoringSSL still says where each error of
  * ssl/ssl_lib.cc is raised. Reasons are public ABI (include/openssl/ssl.h) and tell the functions apart; lines and
- * byte patterns change with every release and are not used. */
+ * byte patterns change with every release and are not used.
+ */
 #include "boringssl.h"
 
 #include <stdio.h>

@@ -1,8 +1,11 @@
-/* SSL_read and SSL_write of a BoringSSL that is linked in statically and stripped. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SSL_read and SSL_write of a BoringSSL that is linked in statically and stripped.
+ */
 #ifndef INTACT_BORINGSSL_H
 #define INTACT_BORINGSSL_H
 
-#include "elf.h"
+#include "elf_file.h"
 #include "resolve.h"
 
 /* Appends SSL_read and SSL_write when there is exactly one candidate for each; else says in `why` why not. */

@@ -1,4 +1,7 @@
-/* Instruction lengths from tables (Intel SDM vol. 2, appendix A), and operands only where insn.h promises them. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Instruction lengths from tables (Intel SDM vol. 2, appendix A), and operands only where insn.h promises them.
+ */
 #include "insn.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
-/* x86-64 instruction lengths and the few operands that finding functions needs. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * x86-64 instruction lengths and the few operands that finding functions needs.
+ */
 #ifndef INTACT_INSN_H
 #define INTACT_INSN_H
 

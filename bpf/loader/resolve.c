@@ -1,4 +1,7 @@
-/* Asks each method in turn, the surest first. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Asks each method in turn, the surest first.
+ */
 #include "resolve.h"
 
 #include <errno.h>

@@ -1,11 +1,14 @@
-/* Where the TLS plaintext functions are in an ELF file, without a table of versions. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where the TLS plaintext functions are in an ELF file, without a table of versions.
+ */
 #ifndef INTACT_RESOLVE_H
 #define INTACT_RESOLVE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "elf.h"
+#include "elf_file.h"
 
 /* Raised when the same file may resolve differently: caches are keyed on it. */
 #define INTACT_RESOLVER_VERSION 1

@@ -1,5 +1,8 @@
-/* Two streaming passes, so that a table of any size costs no memory: the string table gives the offsets
- * of the few names wanted, then symbols are compared by that offset alone. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Two streaming passes, so that a table of any size costs no memory: the string table gives the offsets
+ * of the few names wanted, then symbols are compared by that offset alone.
+ */
 #define _GNU_SOURCE
 #include "symbols.h"
 

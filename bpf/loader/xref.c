@@ -1,4 +1,7 @@
-/* One bounded buffer slides over the file, so that scanning costs no memory whatever the size of the file. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One bounded buffer slides over the file, so that scanning costs no memory whatever the size of the file.
+ */
 #define _GNU_SOURCE
 #include "xref.h"
 

@@ -1,8 +1,11 @@
-/* Where code refers to a string and where calls lead, in the executable segments of a file. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where code refers to a string and where calls lead, in the executable segments of a file.
+ */
 #ifndef INTACT_XREF_H
 #define INTACT_XREF_H
 
-#include "elf.h"
+#include "elf_file.h"
 
 struct intact_range {
     uint64_t first;

@@ -1,6 +1,9 @@
-/* A read-only, bounds-checked view of one ELF64 x86-64 file. */
-#ifndef INTACT_ELF_H
-#define INTACT_ELF_H
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A read-only, bounds-checked view of one ELF64 x86-64 file.
+ */
+#ifndef INTACT_ELF_FILE_H
+#define INTACT_ELF_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

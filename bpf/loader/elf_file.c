@@ -1,6 +1,9 @@
-/* ELF64 headers, segments and the build-id, by pread: a mapping would raise SIGBUS in the
- * sensor when someone truncates the file, and would count towards its memory. */
-#include "elf.h"
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ELF64 headers, segments and the build-id, by pread: a mapping would raise SIGBUS in the
+ * sensor when someone truncates the file, and would count towards its memory.
+ */
+#include "elf_file.h"
 
 #include <elf.h>
 #include <errno.h>
