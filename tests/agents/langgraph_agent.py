@@ -1,5 +1,8 @@
 """An agent made with LangGraph: chat completions, real shell and file tools, parallel calls in threads."""
 
+# The type checker of the house does not see the packages of this agent's own environment.
+# mypy: disable-error-code="import-not-found,untyped-decorator"
+
 import argparse
 import subprocess
 from pathlib import Path
@@ -13,6 +16,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 SYSTEM = "You are a careful assistant that works in the current directory with the tools you have."
 SHELL_TIMEOUT_S = 120
 MODEL = "gpt-4o"
+MAX_GRAPH_STEPS = 400
 
 
 @tool
@@ -55,8 +59,8 @@ def main() -> None:
     graph.add_edge(START, "ask")
     graph.add_conditional_edges("ask", tools_condition)
     graph.add_edge("tools", "ask")
-    opening = [SystemMessage(SYSTEM), HumanMessage(arguments.prompt)]
-    final = graph.compile().invoke({"messages": opening}, {"recursion_limit": 400})
+    opening = MessagesState(messages=[SystemMessage(SYSTEM), HumanMessage(arguments.prompt)])
+    final = graph.compile().invoke(opening, {"recursion_limit": MAX_GRAPH_STEPS})
     print(final["messages"][-1].content)
 
 

@@ -1,5 +1,8 @@
 """An agent made with the OpenAI Agents SDK: Responses, streamed, real shell and file tools, all async."""
 
+# The type checker of the house does not see the packages of this agent's own environment.
+# mypy: disable-error-code="import-not-found,untyped-decorator"
+
 import argparse
 import asyncio
 from pathlib import Path
