@@ -61,16 +61,14 @@ class SegmentWriter:
     `lost_facts`, tries again now and then, and says in the segments how much is missing.
     """
 
-    def __init__(
-        self, directory: Path, host: Host, *, limits: Limits | None = None, owner: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, directory: Path, host: Host, *, limits: Limits | None = None) -> None:
         self.lost_rows = 0
         self.lost_facts = 0
         self.rows = 0
         self._directory = directory
         self._host = host
         self._limits = limits or Limits()
-        self._owner = owner
+        self._owner: tuple[int, int] | None = None
         self._queue: deque[Slice] = deque()
         self._queued_rows = 0
         self._busy = False
@@ -86,6 +84,9 @@ class SegmentWriter:
         self._file: _OpenSegment | None = None
         with self._explained():
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if os.geteuid() == 0:  # what root writes for another user belongs to whom the directory belongs
+                status = directory.stat()
+                self._owner = (status.st_uid, status.st_gid)
             self._number = max((segment.number for segment in segments_in(directory)), default=0)
             self._reserve()
         self._thread = threading.Thread(target=self._run, name="segments", daemon=True)
