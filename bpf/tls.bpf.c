@@ -2,19 +2,16 @@
 /* Plaintext of TLS libraries, copied where the program hands it over or takes it back.
  *
  * One program at function entry and one at return serve every function: which one it is comes in the attach cookie
- * (enum intact_tls_role of loader/resolve.h). Bytes are logged at return with the returned length, so that a write which
- * is retried is logged once, and a read is logged with what it brought.
+ * (enum intact_tls_role of loader/resolve.h). Bytes are logged at return with the returned length, so that a write
+ * which is retried is logged once, and a read is logged with what it brought.
  */
-#include "vmlinux.h"
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-
-#include "wire.h"
-#include "scope.bpf.h"
 #include "emit.bpf.h"
 #include "tls.bpf.h"
+
+RING(ring_tls_256, 1 << 18);
+RING(ring_tls_1k, 1 << 19);
+RING(ring_tls_4k, 1 << 20);
+RING(ring_tls_16k, 1 << 23); /* two operations at their cap */
 
 enum tls_role {
     ROLE_READ = 1,
@@ -63,62 +60,42 @@ struct tls_mapped {
 };
 
 struct {
-    __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 64 << 10);
+    __uint(type, BPF_MAP_TYPE_QUEUE);
+    __uint(max_entries, 1024);
+    __type(value, struct tls_mapped);
 } tls_mapped SEC(".maps");
 
 /* One read or write that returned, on its way out in pieces. */
 struct operation {
     __u64 buffer;
-    __u64 ktime_ns;
-    struct tls_connection_key key;
-    __u64 generation;
-    __u64 stream_offset;
-    __u32 total;
-    __u32 captured;
-    __u32 sequence;
-    __s32 fd;
-    __u16 direction;
-    __u16 basis;
+    __u64 captured;          /* of fixed.total */
+    struct intact_tls fixed; /* what its pieces have in common */
 };
-
-static __always_inline void fill(struct intact_tls *record, const struct operation *operation) {
-    fill_header(&record->h, TYPE_TLS);
-    record->h.ktime_ns = operation->ktime_ns;
-    record->h.sequence = operation->sequence;
-    record->connection = operation->key.connection;
-    record->generation = operation->generation;
-    record->stream_offset = operation->stream_offset;
-    record->total = operation->total;
-    record->fd = operation->fd;
-    record->direction = operation->direction;
-    record->basis = operation->basis;
-}
 
 /* Inlined, because a ring and the size of its records must be constants to the verifier. */
 static __always_inline void log_bytes(void *ring, __u32 class_bytes, const struct operation *operation, __u32 offset,
                                       __u32 bytes) {
     struct intact_tls *record = bpf_ringbuf_reserve(ring, class_bytes, 0);
     if (!record) {
-        count(FAMILY_TLS, LOST_RING_FULL, 1);
+        count(FAMILY_TLS, LOST_RING_FULL);
         return;
     }
-    fill(record, operation);
+    *record = operation->fixed;
     record->offset = offset;
     record->h.length = bytes;
     if (offset + bytes >= operation->captured) {
-        record->h.flags |= FLAG_LAST;
-        record->h.clipped = operation->total - operation->captured;
+        record->h.flags = FLAG_LAST;
+        record->h.clipped = operation->fixed.total - operation->captured;
     }
     __u32 room = class_bytes - sizeof(*record);
     bytes = bytes > room ? room : bytes;
     barrier_var(bytes);
     if (bytes > room || bpf_probe_read_user(record->data, bytes, (void *)(operation->buffer + offset))) {
         bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-        count(FAMILY_TLS, LOST_FAULT, 1);
+        count(FAMILY_TLS, LOST_FAULT);
     } else {
         bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-        count(FAMILY_TLS, COUNT_SUBMITTED, 1);
+        count(FAMILY_TLS, COUNT_SUBMITTED);
     }
 }
 
@@ -130,7 +107,7 @@ static long log_piece(__u32 index, struct operation *operation) {
     __u32 bytes = operation->captured - offset;
     if (bytes > PIECE)
         bytes = PIECE;
-    count(FAMILY_TLS, COUNT_SEEN, 1);
+    count(FAMILY_TLS, COUNT_SEEN);
     if (bytes <= CLASS_256 - sizeof(struct intact_tls))
         log_bytes(&ring_tls_256, CLASS_256, operation, offset, bytes);
     else if (bytes <= CLASS_1K - sizeof(struct intact_tls))
@@ -143,36 +120,36 @@ static long log_piece(__u32 index, struct operation *operation) {
 }
 
 static __always_inline void log_operation(struct operation *operation) {
-    operation->captured = operation->total > OPERATION_CAP ? OPERATION_CAP : operation->total;
-    __u32 rest = operation->total - operation->captured;
-    count(FAMILY_TLS, COUNT_BYTES, operation->total);
+    __u32 total = operation->fixed.total;
+    operation->captured = total > OPERATION_CAP ? OPERATION_CAP : total;
+    __u32 rest = total - operation->captured;
+    count_add(FAMILY_TLS, COUNT_BYTES, total);
     if (rest) {
         __u32 pieces = (rest + PIECE - 1) / PIECE;
-        count(FAMILY_TLS, COUNT_SEEN, pieces);
-        count(FAMILY_TLS, LOST_TOO_LONG, pieces);
+        count_add(FAMILY_TLS, COUNT_SEEN, pieces);
+        count_add(FAMILY_TLS, LOST_TOO_LONG, pieces);
     }
     bpf_loop(OPERATION_PIECES, log_piece, operation, 0);
+}
+
+static __always_inline void describe(struct intact_tls *fixed, __u64 connection, const struct tls_connection *known) {
+    fixed->connection = connection;
+    fixed->generation = known->generation;
+    fixed->fd = known->fd;
+    fixed->basis = known->basis;
 }
 
 static __noinline int end_connection(__u64 connection) {
     struct tls_connection_key key = {.connection = connection, .tgid = tls_tgid()};
     struct tls_connection *known = bpf_map_lookup_elem(&tls_connections, &key);
-    if (!known)
+    struct task_state *state = scope_state();
+    if (!known || !state)
         return 0;
     if (known->last_ns) {
-        struct operation end = {.key = key, .generation = known->generation, .fd = known->fd, .basis = known->basis};
-        end.ktime_ns = bpf_ktime_get_boot_ns();
-        count(FAMILY_TLS, COUNT_SEEN, 1);
-        struct intact_tls *record = bpf_ringbuf_reserve(&ring_tls_256, CLASS_256, 0);
-        if (record) {
-            fill(record, &end);
-            record->h.type = TYPE_TLS_END;
-            record->offset = 0;
-            bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-            count(FAMILY_TLS, COUNT_SUBMITTED, 1);
-        } else {
-            count(FAMILY_TLS, LOST_RING_FULL, 1);
-        }
+        struct intact_tls end = {};
+        fill_header(&end.h, state->start_ns, TYPE_TLS_END, 0);
+        describe(&end, connection, known);
+        emit_record(&ring_tls_256, FAMILY_TLS, CLASS_256, &end, sizeof(end), NULL, 0);
     }
     bpf_map_delete_elem(&tls_connections, &key);
     return 0;
@@ -188,7 +165,7 @@ static __always_inline struct tls_connection *open_connection(__u64 connection) 
         return known;
     struct tls_connection fresh = {.generation = bpf_ktime_get_boot_ns(), .exec_id = exec_id(), .fd = -1};
     if (bpf_map_update_elem(&tls_connections, &key, &fresh, BPF_ANY))
-        count(FAMILY_TLS, LOST_MAP_FULL, 1);
+        count(FAMILY_TLS, LOST_MAP_FULL);
     return bpf_map_lookup_elem(&tls_connections, &key);
 }
 
@@ -227,8 +204,7 @@ static __always_inline void push(struct pt_regs *ctx, struct tls_thread *thread,
         for (int i = 0; i < TLS_DEPTH - 1; i++)
             thread->frames[i] = thread->frames[i + 1];
         depth = TLS_DEPTH - 1;
-        count(FAMILY_TLS, COUNT_SEEN, 1);
-        count(FAMILY_TLS, LOST_MAP_FULL, 1);
+        count_lost(FAMILY_TLS, LOST_MAP_FULL);
     }
     struct tls_frame *frame = &thread->frames[depth & (TLS_DEPTH - 1)];
     frame->connection = PT_REGS_PARM1(ctx);
@@ -294,8 +270,7 @@ int tls_enter(struct pt_regs *ctx) {
     if (!thread) {
         thread = tls_thread(true);
         if (!thread) {
-            count(FAMILY_TLS, COUNT_SEEN, 1);
-            count(FAMILY_TLS, LOST_MAP_FULL, 1);
+            count_lost(FAMILY_TLS, LOST_MAP_FULL);
             return 0;
         }
         thread->received_fd = -1;
@@ -314,8 +289,7 @@ static __always_inline __u64 moved(struct pt_regs *ctx, const struct tls_frame *
     if (result != 1)
         return 0;
     if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)frame->length_at)) {
-        count(FAMILY_TLS, COUNT_SEEN, 1);
-        count(FAMILY_TLS, LOST_FAULT, 1);
+        count_lost(FAMILY_TLS, LOST_FAULT);
         return 0;
     }
     return bytes;
@@ -323,7 +297,8 @@ static __always_inline __u64 moved(struct pt_regs *ctx, const struct tls_frame *
 
 SEC("kprobe")
 int tls_return(struct pt_regs *ctx) {
-    if (!in_scope())
+    struct task_state *state = scope_state();
+    if (!state)
         return 0;
     __u32 role = bpf_get_attach_cookie(ctx);
     if (role == ROLE_NEW) {
@@ -348,17 +323,16 @@ int tls_return(struct pt_regs *ctx) {
     if (outer && outer->connection == frame.connection && outer->buffer == frame.buffer)
         outer->logged = 1;
 
-    struct operation operation = {.buffer = frame.buffer, .ktime_ns = bpf_ktime_get_boot_ns()};
+    struct operation operation = {.buffer = frame.buffer};
+    struct intact_tls *fixed = &operation.fixed;
     __u32 way = is_read(role) ? 0 : 1;
-    operation.key.connection = frame.connection;
-    operation.generation = known->generation;
-    operation.total = bytes > 0xffffffff ? 0xffffffff : bytes;
-    operation.direction = way ? DIRECTION_WRITE : DIRECTION_READ;
-    operation.stream_offset = __sync_fetch_and_add(&known->offset[way], bytes);
-    operation.sequence = __sync_fetch_and_add(&known->operations[way], 1);
-    operation.fd = known->fd;
-    operation.basis = known->basis;
-    known->last_ns = operation.ktime_ns;
+    fill_header(&fixed->h, state->start_ns, TYPE_TLS, 0);
+    describe(fixed, frame.connection, known);
+    fixed->total = bytes > 0xffffffff ? 0xffffffff : bytes;
+    fixed->direction = way ? DIRECTION_WRITE : DIRECTION_READ;
+    fixed->stream_offset = __sync_fetch_and_add(&known->offset[way], bytes);
+    fixed->h.sequence = __sync_fetch_and_add(&known->operations[way], 1);
+    known->last_ns = fixed->h.ktime_ns;
     tls_hear(known, frame.connection);
     if (way)
         thread->awaiting_send = known->basis == BASIS_NONE || known->basis == BASIS_NEXT_SEND ? frame.connection : 0;
@@ -371,13 +345,9 @@ static __always_inline void tell_mapped(const struct inode *inode, __u32 is_exec
     file.device = BPF_CORE_READ(inode, i_sb, s_dev);
     if (bpf_map_lookup_elem(&tls_files, &file))
         return;
-    struct tls_mapped *mapped = bpf_ringbuf_reserve(&tls_mapped, sizeof(*mapped), 0);
-    if (!mapped)
-        return; /* user space also reads the maps of every process it hears of */
-    mapped->file = file;
-    mapped->tgid = tls_tgid();
-    mapped->is_exec = is_exec;
-    bpf_ringbuf_submit(mapped, BPF_RB_NO_WAKEUP);
+    struct tls_mapped mapped = {.file = file, .tgid = tls_tgid(), .is_exec = is_exec};
+    /* A full queue loses nothing for good: the maps of every process that execs are read as well. */
+    bpf_map_push_elem(&tls_mapped, &mapped, 0);
 }
 
 SEC("tp_btf/sched_process_exec")

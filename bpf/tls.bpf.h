@@ -10,6 +10,9 @@
 #ifndef INTACT_TLS_BPF_H
 #define INTACT_TLS_BPF_H
 
+#include "scope.bpf.h"
+#include <bpf/bpf_endian.h>
+
 /* Node reads, runs script in the callback and writes, on one thread: two deep; twice that is room enough. */
 #define TLS_DEPTH 4
 /* A vote is not overturned by one stray, nor held for ever: so many agreeing votes are remembered. */
@@ -68,14 +71,16 @@ struct tls_socket {
     __u64 start_ns; /* of the process */
     __u64 heard_ns; /* of the last plaintext voted to it, 0 if none since the hello */
     __u64 connection;
-    __u32 sends;     /* TLS records longer than an alert sent since the hello, counted by call */
-    __u32 unheard;   /* earlier hellos on this descriptor that were never heard */
+    __u32 sends;   /* TLS records longer than an alert sent since the hello, counted by call */
+    __u32 unheard; /* earlier hellos on this descriptor that were never heard */
     __u16 family;
     __u16 port; /* host order */
     __u8 address[16];
     char comm[16];
     __u32 pad;
 };
+
+_Static_assert(sizeof(struct tls_socket_key) == 8 && sizeof(struct tls_socket) == 80, "read by uprobes.py");
 
 struct {
     __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -205,7 +210,8 @@ static __noinline int tls_hello(__s32 fd) {
     return 0;
 }
 
-/* Before bytes leave by socket `fd`: at entry of write, sendto, and for each first vector of writev and sendmsg. */
+/* For socket `fd`, at entry or (cheaper, the registers still hold the arguments) at exit of write and sendto, and of
+ * writev and sendmsg with their first vector. */
 static __always_inline void tls_note_send(__s32 fd, const void *buffer) {
     __u8 head[6];
     if (bpf_probe_read_user(head, sizeof(head), buffer) || !tls_headed(head))
@@ -227,7 +233,7 @@ static __always_inline void tls_note_send(__s32 fd, const void *buffer) {
     }
 }
 
-/* After `result` bytes came from socket `fd`: at exit of read, recvfrom, and for each first vector of readv, recvmsg. */
+/* For socket `fd`, at exit with the result, of read and recvfrom, and of readv and recvmsg with their first vector. */
 static __always_inline void tls_note_receive(__s32 fd, const void *buffer, long result) {
     __u8 head[3];
     if (result < 5 || bpf_probe_read_user(head, sizeof(head), buffer) || !tls_headed(head))
