@@ -18,6 +18,7 @@
 
 #define REASON_SHOULD_NOT_HAVE_BEEN_CALLED 66 /* ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED: SSL_read, SSL_peek over QUIC */
 #define REASON_BAD_LENGTH 111                 /* SSL_R_BAD_LENGTH: only SSL_write */
+#define REASON_NULL_SSL_CTX 185               /* SSL_R_NULL_SSL_CTX: only SSL_new */
 #define REASON_UNINITIALIZED 226              /* SSL_R_UNINITIALIZED: ssl_read_impl, SSL_write, SSL_do_handshake… */
 #define REASON_ALPN_MISMATCH_ON_EARLY_DATA 291
 #define REASON_UNKNOWN (-1)
@@ -385,6 +386,10 @@ static bool is_write(const struct boringssl *search, uint64_t function) {
     return raises(search, function, REASON_BAD_LENGTH);
 }
 
+static bool is_new(const struct boringssl *search, uint64_t function) {
+    return raises(search, function, REASON_NULL_SSL_CTX);
+}
+
 static bool is_read_impl(const struct boringssl *search, uint64_t function) {
     return raises(search, function, REASON_UNINITIALIZED) && !raises(search, function, REASON_BAD_LENGTH) &&
            !raises(search, function, REASON_ALPN_MISMATCH_ON_EARLY_DATA) &&
@@ -500,7 +505,7 @@ static void add(const struct boringssl *search, uint64_t address, uint32_t role,
 
 static void decide(struct boringssl *search, struct intact_tls_functions *found, char *why, unsigned why_length) {
     const char *problem = find_errors(search);
-    struct candidates write, read_impl, read = {0};
+    struct candidates write, read_impl, new, read = {0};
 
     if (!problem)
         problem = find_calls(search);
@@ -522,6 +527,10 @@ static void decide(struct boringssl *search, struct intact_tls_functions *found,
     else {
         add(search, read.first, INTACT_TLS_SSL_READ, found);
         add(search, write.first, INTACT_TLS_SSL_WRITE, found);
+        /* Tells a session from an earlier one at the same address; done without where it is not sure. */
+        new = choose(search, is_new);
+        if (new.count == 1)
+            add(search, new.first, INTACT_TLS_SSL_NEW, found);
     }
 }
 

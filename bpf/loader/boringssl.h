@@ -8,7 +8,8 @@
 #include "elf_file.h"
 #include "resolve.h"
 
-/* Appends SSL_read and SSL_write when there is exactly one candidate for each; else says in `why` why not. */
+/* Appends SSL_read and SSL_write when there is exactly one candidate for each, and then SSL_new likewise; else says in
+ * `why` why not. */
 void intact_find_boringssl(const struct intact_elf *elf, struct intact_tls_functions *found, char *why,
                            unsigned why_length);
 

@@ -21,7 +21,9 @@ from tests.agents.install import cache_dir
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(__file__).parent / "fixtures"
-SOURCES = [ROOT / "bpf" / "loader" / f"{name}.c" for name in ("elf_file", "symbols", "insn", "xref", "boringssl", "resolve")]
+SOURCES = [
+    ROOT / "bpf" / "loader" / f"{name}.c" for name in ("elf_file", "symbols", "insn", "xref", "boringssl", "resolve")
+]
 LIBSSL = Path("/usr/lib/x86_64-linux-gnu/libssl.so.3")
 NODE = Path(shutil.which("node") or "/usr/bin/node").resolve()
 
@@ -133,7 +135,7 @@ def test_symbols_are_found_without_section_headers(library: Path, tmp_path: Path
 def test_symbols_of_a_static_program_are_found(library: Path, build: Callable[..., Path]) -> None:
     path = build("gcc", "-no-pie")
     expected = named_functions(path, "--symbols")
-    assert set(expected) == {"SSL_read", "SSL_write"}
+    assert set(expected) == {"SSL_read", "SSL_write", "SSL_new"}
     assert offsets(resolve(str(path), deep=False, library=library)) == {NAMES[n]: o for n, o in expected.items()}
 
 
@@ -368,6 +370,8 @@ def test_the_functions_of_a_real_agent(program: str, version: str, read: int, wr
         pytest.skip(f"{path} is not version {version}")
     before, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = resolve(str(path), deep=True, library=library)
-    assert offsets(found) == {TlsRole.SSL_READ: read, TlsRole.SSL_WRITE: write}
+    places = offsets(found)
+    assert (places.pop(TlsRole.SSL_READ), places.pop(TlsRole.SSL_WRITE)) == (read, write)
+    assert set(places) <= {TlsRole.SSL_NEW}, "inlined into its only caller by some builds"
     assert time.process_time() - before < DEEP_CPU_S
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 16 * 1024
