@@ -16,7 +16,6 @@ from tests.standin.tools import NoSuchTool, instance_of, place
 from tests.standin.wire import Asked, Ids, PlacedCall, Reply, Usage
 
 MARKER = re.compile(r"\[\[script:([\w.-]+)\]\]")
-PADDING = "The quick brown fox jumps over the lazy dog. "
 # OpenAI and Gemini cache whole blocks of the prompt.
 CACHE_BLOCK_TOKENS = 128
 BYTES_PER_TOKEN = 4
@@ -139,4 +138,6 @@ def _place_of(asked: Asked) -> tuple[str, int, bool]:
 
 def _padded(step: Step) -> str:
     missing = step.text_bytes - len(step.text.encode())
-    return step.text + (PADDING * (missing // len(PADDING) + 1))[:missing] if missing > 0 else step.text
+    # Numbered, because Gemini CLI takes a sentence that comes again and again for a loop and asks anew.
+    sentences = (f"Sentence {number} of a long answer. " for number in range(missing // 24 + 1))
+    return step.text + "".join(sentences)[: max(missing, 0)]
