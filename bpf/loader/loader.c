@@ -1,6 +1,7 @@
 /* Open, load, attach, detach. The rings are in rings.c. */
 #include "loader.h"
 #include "rings.h"
+#include "uprobes.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -59,6 +60,7 @@ struct intact_loader *intact_loader_open(const char *object_path, int *error) {
         free(loader);
         return NULL;
     }
+    intact_uprobes_prepare(loader->object);
     *error = 0;
     return loader;
 }

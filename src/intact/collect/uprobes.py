@@ -3,7 +3,20 @@
 import os
 import struct
 from collections.abc import Iterable
-from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int, c_ubyte, c_uint, c_uint16, c_uint32, c_uint64, c_void_p)
+from ctypes import (
+    POINTER,
+    Structure,
+    byref,
+    c_char,
+    c_char_p,
+    c_int,
+    c_ubyte,
+    c_uint,
+    c_uint16,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -12,9 +25,7 @@ from intact.collect.resolver import TlsFunction, TlsRole
 from intact.model.errors import NotSupported
 
 # What the return program has to see; the others are done with at entry.
-AT_RETURN = frozenset(
-    {TlsRole.SSL_READ, TlsRole.SSL_WRITE, TlsRole.SSL_READ_EX, TlsRole.SSL_WRITE_EX, TlsRole.SSL_NEW}
-)
+AT_RETURN = frozenset({TlsRole.SSL_READ, TlsRole.SSL_WRITE, TlsRole.SSL_READ_EX, TlsRole.SSL_WRITE_EX, TlsRole.SSL_NEW})
 MAX_PLACES = 64  # of uprobes.c
 MAX_SOCKETS = 4096  # entries of the map tls_sockets
 MAX_MAPPED = 1024  # length of the queue tls_mapped
@@ -123,13 +134,11 @@ class Uprobes:
 
     def mapped(self) -> list[Mapped]:
         """Files that became executable since the last call."""
-        found = []
+        found: list[Mapped] = []
         item = _Mapped()
         while len(found) < MAX_MAPPED and self._library.intact_queue_pop(self._mapped, byref(item)) == 1:
             file = item.file
-            found.append(
-                Mapped(inode=file.inode, device=file.device, tgid=item.tgid, is_exec=bool(item.is_exec))
-            )
+            found.append(Mapped(inode=file.inode, device=file.device, tgid=item.tgid, is_exec=bool(item.is_exec)))
         return found
 
     def looked_at(self, mapped: Mapped) -> None:
@@ -156,7 +165,7 @@ class Uprobes:
     def _attach(self, program: int, path: str, functions: list[TlsFunction], *, at_return: bool) -> str:
         if not functions:
             return ""
-        places = (_Place * len(functions))(*((f.file_offset, f.role.value) for f in functions))
+        places = (_Place * len(functions))(*[_Place(f.file_offset, f.role.value) for f in functions])
         links = (c_int * len(functions))()
         made = self._library.intact_uprobes_attach(
             program, os.fsencode(path), places, len(functions), at_return, links, len(functions)

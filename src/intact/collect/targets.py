@@ -1,0 +1,237 @@
+"""Which files carry the TLS hooks: those the command is expected to use, then every file that becomes executable in scope.
+
+A file is looked at once (an inode is what a uprobe hangs on). Before the command runs that is done at once; while it runs
+it is done in a thread, since a program of 300 MB takes a second to search and the rings have to be drained meanwhile.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from intact.collect.expected import NATIVE_BYTES, expected_files
+from intact.collect.resolver import resolve
+from intact.collect.uprobes import Mapped, Talker, Uprobes
+from intact.model.slice import Unheard
+
+# Between a ClientHello and the first plaintext lie a handshake and, at most, a slow resolution of the file.
+GRACE_NS = 3_000_000_000
+CHECK_S = 0.5  # how often talkers are looked through
+# Files mapped by one process after an exec are looked for again: the linker, and what it loads later.
+AGAIN_S = (0.02, 0.1, 0.5, 2.0)
+# Bounds on what a hostile scope can make us keep.
+MAX_PENDING = 256
+MAX_FILES = 65536
+MAX_MAPS_BYTES = 4 << 20
+MAX_NOTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Identity of what is at a path: the same inode with other contents is another file."""
+
+    device: int
+    inode: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What there is to tell since the last time."""
+
+    notes: tuple[str, ...] = ()
+    unheard: tuple[Unheard, ...] = ()
+
+
+class Targets:
+    """Finds files with TLS functions and hooks them; tells which talkers were not heard."""
+
+    def __init__(self, uprobes: Uprobes, *, cache: Path | None) -> None:
+        self._uprobes = uprobes
+        self._cache = cache
+        self._done: dict[_File, str] = {}  # why it is not hooked, "" if it is
+        self._pending: list[Future[list[str]]] = []
+        self._again: list[tuple[float, int]] = []
+        self._notes: list[str] = []
+        self._next_check = 0.0
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tls-targets")
+
+    def expect(self, command: str, search: str | None = None) -> None:
+        """Hook what `command` is expected to use; returns when that is done."""
+        for path in expected_files(command, search):
+            self._notes += self._look(str(path), deep=_is_large(path))
+
+    def poll(self, *, last: bool = False) -> Sighting:
+        """Look at what became executable, and at who talks; call it at each drain. `last`: nothing more will come."""
+        now = time.monotonic()
+        for mapped in self._uprobes.mapped():
+            self._submit(mapped)
+            if mapped.is_exec:
+                self._again += [(now + after, mapped.tgid) for after in AGAIN_S][: MAX_PENDING - len(self._again)]
+        due = {tgid for at, tgid in self._again if at <= now}
+        if due:
+            self._again = [(at, tgid) for at, tgid in self._again if at > now]
+            self._pending.append(self._pool.submit(self._look_through, sorted(due)))
+        self._reap(wait=last)
+        unheard: tuple[Unheard, ...] = ()
+        if last or now >= self._next_check:
+            self._next_check = now + CHECK_S
+            unheard = tuple(self._unheard(0 if last else GRACE_NS))
+        notes, self._notes = tuple(self._notes[:MAX_NOTES]), []
+        return Sighting(notes=notes, unheard=unheard)
+
+    def close(self) -> None:
+        """Take the hooks off. May be called twice."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._uprobes.detach()
+
+    def _submit(self, mapped: Mapped) -> None:
+        if len(self._pending) < MAX_PENDING:
+            self._pending.append(self._pool.submit(self._look_at, mapped))
+
+    def _reap(self, *, wait: bool) -> None:
+        running = []
+        for future in self._pending:
+            if wait or future.done():
+                self._notes += future.result()
+            else:
+                running.append(future)
+        self._pending = running
+
+    def _look_at(self, mapped: Mapped) -> list[str]:
+        """Look at one file the kernel side told of. Not found again, it stays unknown and is told of next time."""
+        if mapped.is_exec:
+            path = f"/proc/{mapped.tgid}/exe"
+            if not _has_inode(path, mapped.inode):
+                return []
+        else:
+            found = (place for place, inode in _mapped_files(mapped.tgid) if inode == mapped.inode)
+            path = next((place for place in found if _has_inode(place, mapped.inode)), "")
+            if not path:
+                return []
+        notes = self._look(path, deep=mapped.is_exec and _is_large(Path(path)))
+        self._uprobes.looked_at(mapped)
+        return notes
+
+    def _look_through(self, tgids: list[int]) -> list[str]:
+        notes: list[str] = []
+        for tgid in tgids:
+            for path, inode in _mapped_files(tgid):
+                if _has_inode(path, inode):
+                    notes += self._look(path, deep=False)
+        return notes
+
+    def _look(self, path: str, *, deep: bool) -> list[str]:
+        """Resolve and hook one file, once; what a person should know of it."""
+        file = _identity(path)
+        if file is None or file in self._done or len(self._done) >= MAX_FILES:
+            return []
+        resolution = resolve(path, deep=deep, cache_directory=self._cache)
+        if not resolution.functions:
+            self._done[file] = resolution.reason or "no TLS functions found"
+            return []
+        problem = self._uprobes.attach(path, resolution.functions)
+        self._done[file] = problem
+        return [f"{_name(path)}: TLS functions found but not hooked: {problem}"] if problem else []
+
+    def _unheard(self, grace_ns: int) -> Iterator[Unheard]:
+        """Talkers of whom nothing was heard, each told once; connections of one process to one peer are summed."""
+        before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - grace_ns
+        found: dict[tuple[int, int, str, int], Unheard] = {}
+        for talker in self._uprobes.talkers():
+            count = talker.earlier_unheard + self._is_unheard(talker, before)
+            if not count:
+                continue
+            self._uprobes.forget(talker)
+            key = (talker.tgid, talker.start_ns, talker.address, talker.port)
+            known = found.get(key) or self._describe(talker)
+            found[key] = replace(
+                known,
+                connections=known.connections + count,
+                ktime_ns=min(known.ktime_ns, talker.hello_ns),
+            )
+        yield from found.values()
+
+    def _is_unheard(self, talker: Talker, before: int) -> bool:
+        """A hooked process that never sent data had nothing to be heard: a handshake that failed, a spare connection."""
+        if talker.heard or talker.hello_ns > before:
+            return False
+        return talker.sends > 0 or not self._uprobes.is_hooked(talker.tgid)
+
+    def _describe(self, talker: Talker) -> Unheard:
+        exe = _exe(talker.tgid, talker.start_ns)
+        hooked = self._uprobes.is_hooked(talker.tgid)
+        file = _identity(f"/proc/{talker.tgid}/exe") if exe else None
+        why = self._done.get(file, "") if file else ""
+        return Unheard(
+            tgid=talker.tgid,
+            start_ns=talker.start_ns,
+            ktime_ns=talker.hello_ns,
+            connections=0,
+            exe=exe or talker.comm,
+            address=talker.address,
+            port=talker.port,
+            reason="its hooked functions were not used for this" if hooked else why or "no TLS functions found",
+        )
+
+
+def _identity(path: str) -> _File | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return _File(status.st_dev, status.st_ino, status.st_ctime_ns)
+
+
+def _has_inode(path: str, inode: int) -> bool:
+    """Whether the path still leads to this file: between two looks it may have been replaced."""
+    file = _identity(path)
+    return file is not None and file.inode == inode
+
+
+def _is_large(path: Path) -> bool:
+    """Only large programs have a TLS library without symbols inside."""
+    try:
+        return path.stat().st_size >= NATIVE_BYTES
+    except OSError:
+        return False
+
+
+def _mapped_files(tgid: int) -> Iterable[tuple[str, int]]:
+    """(path that works from here, inode) of every file the process has mapped executable."""
+    try:
+        with open(f"/proc/{tgid}/maps", encoding="utf-8", errors="surrogateescape") as maps:
+            text = maps.read(MAX_MAPS_BYTES)
+    except OSError:
+        return []  # gone
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        fields = line.split(None, 5)
+        if len(fields) == 6 and "x" in fields[1] and fields[4] != "0":
+            # By address where we may: that also works for a file that was deleted or replaced since.
+            low, _, high = fields[0].partition("-")
+            by_address = f"/proc/{tgid}/map_files/{low.lstrip('0')}-{high.lstrip('0')}"
+            path = by_address if os.path.exists(by_address) else f"/proc/{tgid}/root{fields[5]}"
+            found.setdefault(path, int(fields[4]))
+    return list(found.items())
+
+
+def _exe(tgid: int, start_ns: int) -> str:
+    """The exe of a process that still runs, else ""."""
+    try:
+        with open(f"/proc/{tgid}/stat", encoding="utf-8", errors="replace") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        if abs(ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK") - start_ns) > 1_000_000_000:
+            return ""  # another process with its pid
+        return os.readlink(f"/proc/{tgid}/exe")
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+def _name(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return path
