@@ -34,6 +34,8 @@
 #define MAX_FORWARD 1024
 /* Starts tried for one place; each try decodes up to MAX_BACK bytes. */
 #define MAX_STARTS_TRIED 48
+/* Callers of SSL_peek looked at: SSL_read is one of a handful. */
+#define MAX_CALLERS 64
 /* Instructions from the load of the path to the call it is for. */
 #define MAX_TO_CALL 12
 /* The record buffer is further into its struct than this; smaller displacements are list heads and counters. */
@@ -483,9 +485,12 @@ static struct candidates choose_read(const struct boringssl *search, uint64_t re
     }
     if (read.count || peek.count != 1)
         return read;
-    for (unsigned i = branches_from(search, peek.first);
-         i < search->branches.count && search->branches.items[i].target == peek.first; i++) {
-        uint64_t function = function_start(search, search->branches.items[i].source);
+    for (unsigned caller = 0, i = branches_from(search, peek.first); caller < MAX_CALLERS; caller++, i++) {
+        uint64_t function;
+
+        if (i >= search->branches.count || search->branches.items[i].target != peek.first)
+            break;
+        function = function_start(search, search->branches.items[i].source);
 
         if (!function || function == peek.first)
             continue;

@@ -11,7 +11,9 @@
 #include <string.h>
 
 /* Linkers merge names into the tails of others, so that one name can occur at several offsets. */
-#define MAX_NAME_HITS 256
+#define MAX_NAME_HITS 64
+/* Names with our prefix examined: OpenSSL has 600, and a table of nothing else must not cost seconds. */
+#define MAX_PREFIX_HITS (1u << 19)
 /* Symbols and string bytes examined in one table; an unstripped browser has about two million and 300 MB. */
 #define MAX_SYMBOLS (4u << 20)
 #define MAX_STRING_BYTES (512u << 20)
@@ -63,6 +65,7 @@ static uint32_t role_of(const char *name, size_t available) {
 
 static void find_names(const struct intact_elf *elf, const struct table *table, char *window, struct name_hits *hits) {
     uint64_t at = 0;
+    unsigned seen = 0;
 
     while (at < table->strings_size) {
         uint64_t left = table->strings_size - at;
@@ -77,6 +80,8 @@ static void find_names(const struct intact_elf *elf, const struct table *table, 
             if (role && hits->count < MAX_NAME_HITS)
                 hits->items[hits->count++] = (struct name_hit){.offset = (uint32_t)(at + within), .role = role};
             name += sizeof(PREFIX) - 1;
+            if (++seen == MAX_PREFIX_HITS)
+                return;
         }
         if (length < WINDOW_BYTES)
             return;
