@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * Absolute paths: from a dentry and its mount up to the root of the mount namespace.
+ */
+#ifndef INTACT_PATH_BPF_H
+#define INTACT_PATH_BPF_H
+
+#include "emit.bpf.h"
+
+#define PATH_BYTES 4096   /* of one walk */
+#define NAME_BYTES 256    /* of one component */
+#define TEXT_BYTES 4096   /* what the user may give */
+#define JOINED_BYTES 8128 /* directory and text; two of them and the fixed part fit a record of 16 KiB */
+
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+
+/* System calls and the scheduler's events run with preemption off and share one; an iterator may be preempted. */
+enum { SCRATCH_CALL, SCRATCH_ITERATOR, SCRATCHES };
+
+/* The path grows from the end of `path` downward; a last component may be read past the start of a full one. */
+struct path_scratch {
+    char path[PATH_BYTES];
+    char guard[NAME_BYTES];
+    char joined[2 * JOINED_BYTES + NAME_BYTES];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, SCRATCHES);
+    __type(key, __u32);
+    __type(value, struct path_scratch);
+} path_scratches __weak SEC(".maps");
+
+/* What a walk found; `start` points into the scratch and holds until the next walk. */
+struct path_found {
+    const char *start;
+    __u32 length;
+    __u32 flags;
+};
+
+static __always_inline struct path_scratch *path_scratch(__u32 which) {
+    return bpf_map_lookup_elem(&path_scratches, &which);
+}
+
+/* An open file, read once. */
+struct open_file {
+    __u64 file;
+    __u64 dentry;
+    __u64 mnt;
+    __u64 private_data;
+    __u64 inode;
+    __s64 references; /* beyond the first */
+    __u32 device;     /* as stat(2) shows it */
+    __u32 mode;       /* of the inode */
+    __u32 open_mode;  /* FMODE_… */
+    __u32 pad;
+};
+
+/* The walk from a dentry and its mount upward, in scratch `which`. Not 0 if there is nothing to walk. */
+static __noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct path_found *found);
+/* The file behind a descriptor of the current task. Not 0 if there is none. */
+static __noinline int file_of(int fd, struct open_file *opened);
+
+static __always_inline int path_of(const struct open_file *opened, struct path_found *found) {
+    return path_walk(opened->dentry, opened->mnt, SCRATCH_CALL, found);
+}
+
+#endif
