@@ -352,7 +352,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing_else(library: Path, tmp_pa
     assert found == resolve(str(LIBSSL), deep=False, library=library)
 
 
-# File offsets found by an independent implementation and verified live, see docs.
+# File offsets found by an independent implementation and verified live.
 AGENTS = [
     ("claude-native/node_modules/@anthropic-ai/claude-code-linux-x64/claude", "2.1.328", 0x311D810, 0x311D660),
     ("opencode/node_modules/opencode-linux-x64/bin/opencode", "1.18.33", 0x367F3F0, 0x367F780),
