@@ -179,19 +179,23 @@ static __always_inline bool reused(const struct tls_connection *known, __s32 fd)
 }
 
 /* The second ballot: data for this session was received just now, by this thread, and no other session took it. */
-static __always_inline struct tls_connection *vote_received(struct tls_connection *known, struct tls_thread *thread,
-                                                            __u64 connection) {
-    if (thread->received_fd < 0 || (thread->received_for && thread->received_for != connection))
-        return known;
+static __always_inline void vote_received(struct tls_connection *known, struct tls_thread *thread, __u64 connection) {
+    __s32 fd = thread->received_fd;
+    if (fd < 0 || (thread->received_for && thread->received_for != connection))
+        return;
     thread->received_for = connection;
-    if (reused(known, thread->received_fd)) {
+    if (reused(known, fd)) {
         end_connection(connection);
         known = open_connection(connection);
-        if (!known)
-            return NULL;
     }
-    tls_vote(known, thread->received_fd, BASIS_RECEIVE);
-    return known;
+    if (known)
+        tls_vote(known, fd, BASIS_RECEIVE);
+}
+
+/* A write may come before any read: then what the thread received last, if nobody read after it, was the handshake. */
+static __always_inline void guess_received(struct tls_connection *known, const struct tls_thread *thread) {
+    if (known->basis == BASIS_NONE && thread->received_fd >= 0 && !thread->received_for)
+        tls_vote(known, thread->received_fd, BASIS_NEXT_SEND);
 }
 
 static __always_inline bool is_read(__u32 role) { return role == ROLE_READ || role == ROLE_READ_EX; }
@@ -275,7 +279,12 @@ int tls_enter(struct pt_regs *ctx) {
         }
         thread->received_fd = -1;
     }
-    open_connection(PT_REGS_PARM1(ctx)); /* so that socket calls inside it have something to vote for */
+    struct tls_connection *known = open_connection(PT_REGS_PARM1(ctx));
+    /* Votes are cast before the call: it may call back, and what is written in there is already on its way. */
+    if (known && is_read(role))
+        vote_received(known, thread, PT_REGS_PARM1(ctx));
+    else if (known)
+        guess_received(known, thread);
     push(ctx, thread, role);
     return 0;
 }
@@ -310,13 +319,9 @@ int tls_return(struct pt_regs *ctx) {
     /* The return address is off the stack by now. */
     if (!thread || !pop(thread, PT_REGS_SP(ctx) - sizeof(__u64), role, &frame) || frame.logged)
         return 0;
-    struct tls_connection *known = open_connection(frame.connection);
-    if (known && is_read(role))
-        known = vote_received(known, thread, frame.connection);
-    if (!known)
-        return 0;
     __u64 bytes = moved(ctx, &frame);
-    if (!bytes)
+    struct tls_connection *known = bytes ? open_connection(frame.connection) : NULL;
+    if (!known)
         return 0;
     /* SSL_read_ex of some libraries is SSL_read in a wrapper. */
     struct tls_frame *outer = tls_top(thread);

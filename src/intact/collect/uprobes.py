@@ -3,6 +3,7 @@
 import os
 import struct
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from ctypes import (
     POINTER,
     Structure,
@@ -26,6 +27,7 @@ from intact.model.errors import NotSupported
 
 # What the return program has to see; the others are done with at entry.
 AT_RETURN = frozenset({TlsRole.SSL_READ, TlsRole.SSL_WRITE, TlsRole.SSL_READ_EX, TlsRole.SSL_WRITE_EX, TlsRole.SSL_NEW})
+MAX_CLOSERS = 16
 MAX_PLACES = 64  # of uprobes.c
 MAX_SOCKETS = 4096  # entries of the map tls_sockets
 MAX_MAPPED = 1024  # length of the queue tls_mapped
@@ -129,8 +131,11 @@ class Uprobes:
 
     def detach(self) -> None:
         """Take every hook off. May be called twice."""
-        while self._links:
-            os.close(self._links.pop())
+        links, self._links = self._links, []
+        if links:
+            # The kernel waits for a grace period at each close, and those can be waited for together.
+            with ThreadPoolExecutor(max_workers=min(len(links), MAX_CLOSERS)) as closers:
+                list(closers.map(os.close, links))
 
     def mapped(self) -> list[Mapped]:
         """Files that became executable since the last call."""
