@@ -16,8 +16,8 @@ build: ## compile the kernel objects and the loader
 	@$(MAKE) -s -C bpf
 
 check: setup ## format, lint, types, architecture
-	@.venv/bin/ruff format --check src tests bench
-	@.venv/bin/ruff check src tests bench
+	@.venv/bin/ruff format --check src tests bench demo
+	@.venv/bin/ruff check src tests bench demo
 	@.venv/bin/mypy
 	@bash scripts/check-c.sh
 	@$(PY) -m pytest tests/test_architecture.py
@@ -26,7 +26,7 @@ test: setup ## every test; kernel tests too when root and the kernel can, each s
 	@$(PY) -m pytest
 
 demo: setup ## record a real agent against a local stand-in for a model's API, and show what it did and why
-	@bash scripts/demo.sh
+	@$(PY) -m demo
 
 bench: setup ## the benchmarks, as ratios in one run, written to bench/results/
 	@$(PY) -m bench

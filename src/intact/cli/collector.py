@@ -1,0 +1,190 @@
+"""The privileged half of `record`: probes on, records to segments, a summary at the end; told by and telling the front in JSON lines.
+
+Standard input: the settings, then how the child ended. End of input before that means the front is gone: the run is closed as it is.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from intact.cli.terminal import duration, plural
+from intact.collect.capture_file import CaptureWriter, write_capture
+from intact.collect.machine import Collector
+from intact.model.errors import IntactError
+from intact.model.facts import LlmCall, Loss, ToolCall
+from intact.model.slice import Host, RawSlice, Slice
+from intact.pipeline import front
+from intact.store.runs import DataDirectory, Run
+from intact.store.segments import SegmentWriter
+
+
+class Front:
+    """Our end of the pipe to the front."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.status: dict[str, Any] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """The first line."""
+        answer = json.loads(sys.stdin.readline())
+        assert isinstance(answer, dict)
+        return answer
+
+    def listen(self) -> None:
+        """From now on wait, beside the drain, for the line that tells how the child ended, or the end of input."""
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        line = sys.stdin.readline()
+        if line:
+            self.status = json.loads(line)
+        self.ended.set()
+
+    def say(self, **message: Any) -> None:
+        try:
+            print(json.dumps(message), flush=True)
+        except BrokenPipeError:
+            print("the front is gone; closing the run", file=sys.stderr)
+
+
+class Summary:
+    """What the front prints at the end, counted as slices pass."""
+
+    def __init__(self) -> None:
+        self.calls: set[int] = set()
+        self.tool_calls: set[int] = set()
+        self.effects = 0
+        self.lost = 0
+        self.unheard: list[str] = []
+
+    def watch(self, slices: Iterator[Slice]) -> Iterator[Slice]:
+        """Pass the slices on and count."""
+        for part in slices:
+            for fact in part.facts:
+                if isinstance(fact, LlmCall):
+                    self.calls.add(fact.id)
+                elif isinstance(fact, ToolCall):
+                    self.tool_calls.add(fact.id)
+                elif isinstance(fact, Loss):
+                    self.lost += fact.count
+                    if fact.cause == "not_heard" and fact.note:
+                        self.unheard.append(fact.note)
+            self.effects += sum(batch.num_rows for batch in part.effects.values())
+            yield part
+
+    def text(self, took_ns: int) -> str:
+        parts = [
+            plural(len(self.calls), "call"),
+            plural(len(self.tool_calls), "tool call"),
+            plural(self.effects, "effect"),
+        ]
+        verdict = "complete" if not self.lost else f"{plural(self.lost, 'thing')} lost or not heard"
+        return f"recorded {', '.join(parts)} in {duration(took_ns)}; {verdict}"
+
+
+def tee(raw: Iterator[RawSlice], capture: CaptureWriter | None) -> Iterator[RawSlice]:
+    """Also write the records to the capture file; a capture that cannot be written on ends, the recording does not."""
+    for part in raw:
+        if capture is not None:
+            try:
+                capture.write(part)
+            except OSError as error:
+                print(f"the capture file ended early: {error.strerror}", file=sys.stderr)
+                capture = None
+        yield part
+
+
+def collect(pipe: Front, settings: dict[str, Any]) -> None:
+    """One recording from probes on to run closed."""
+    directory = DataDirectory(Path(settings["data"]), owner=settings["owner"])
+    cache = directory.cache()
+    collector = Collector(
+        Path(settings["cgroup"]), command=settings["program"], root_tgid=settings["child"], cache=cache
+    )
+    try:
+        collector.attach()
+        host = collector.host
+        run = directory.new_run(host, name=settings["name"], command=settings["command"])
+        capture = open_capture(settings, host)
+        pipe.say(ready=True, run_id=run.id)
+        pipe.listen()
+        summary = Summary()
+        problem = write_segments(collector, host, run, pipe, summary, capture, directory.redaction_key())
+        ended_ns = collector.now_ns()
+        run = replace(run, ended_ns=ended_ns, problem=problem, **exit_of(pipe.status))
+        directory.save(run)
+        if problem:
+            pipe.say(error=problem, text=summary.text(ended_ns - run.started_ns))
+        else:
+            pipe.say(text=summary.text(ended_ns - run.started_ns), notes=summary.unheard)
+    finally:
+        collector.close()
+
+
+def write_segments(
+    collector: Collector,
+    host: Host,
+    run: Run,
+    pipe: Front,
+    summary: Summary,
+    capture: CaptureWriter | None,
+    key: bytes,
+) -> str | None:
+    """Drain until the child has ended; returns what stopped the writing early, if anything did."""
+    problem: str | None = None
+    writer = SegmentWriter(run.segments, host)
+    raw = tee(collector.slices(pipe.ended.is_set), capture)
+    for part in summary.watch(front(raw, host, redaction_key=key)):
+        if problem is not None:
+            continue  # go on draining: the child must not feel that our disk is full
+        try:
+            writer.write(part)
+        except IntactError as error:
+            problem = str(error)
+            print(problem, file=sys.stderr)
+    try:
+        writer.close()
+    except IntactError as error:
+        problem = problem or str(error)
+    if capture is not None:
+        capture.close()
+    return problem
+
+
+def open_capture(settings: dict[str, Any], host: Host) -> CaptureWriter | None:
+    """The capture file, if one was asked for; it belongs to the calling user."""
+    if settings["capture"] is None:
+        return None
+    path = Path(settings["capture"])
+    capture = write_capture(path, host)
+    if settings["owner"]:
+        os.chown(path, *settings["owner"])
+    return capture
+
+
+def exit_of(status: dict[str, Any]) -> dict[str, int | None]:
+    """`exit_code` as a shell gives it: 128+N after signal N; null if the front was gone first."""
+    number = status.get("exit_signal")
+    code = status.get("exit_code")
+    return {"exit_code": 128 + number if number is not None else code}
+
+
+def main() -> None:
+    """Entry point; errors go to the front as one line."""
+    pipe = Front()
+    settings = pipe.settings()
+    try:
+        collect(pipe, settings)
+    except IntactError as error:
+        pipe.say(error=str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
