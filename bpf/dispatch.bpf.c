@@ -25,6 +25,7 @@ enum {
 #define NET_CALL (FAMILY_NET | ON_EXIT | TIMED)
 #define NET_PEER (FAMILY_NET | ON_ENTER | ON_EXIT | TIMED)
 #define NET_SUM (FAMILY_NET | ON_EXIT)
+#define TLS_MAP (FAMILY_TLS | ON_EXIT)
 
 const volatile __u8 watched[CALLS] = {
     [2] = FILE_FD,     /* open */
@@ -53,6 +54,7 @@ const volatile __u8 watched[CALLS] = {
     [268] = FILE_PATH, /* fchmodat */
     [316] = FILE_PATH, /* renameat2 */
     [452] = FILE_PATH, /* fchmodat2 */
+    [9] = TLS_MAP,     /* mmap */
 };
 
 /* Numbers of the same calls in the 32-bit table: counted in their family, not decoded. */
@@ -134,6 +136,9 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
         break;
     case FAMILY_NET:
         bpf_tail_call(ctx, &net_exit, number);
+        break;
+    case FAMILY_TLS:
+        bpf_tail_call(ctx, &tls_exit, number);
         break;
     }
     return 0;

@@ -10,6 +10,7 @@
 #include "file.bpf.c"
 #include "io.bpf.c"
 #include "net.bpf.c"
+#include "mapped.bpf.c"
 #include "dispatch.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -38,33 +38,6 @@ struct {
     __type(value, __u64);
 } tls_callers SEC(".maps");
 
-/* Files that user space has looked at: they are not told of again. Kernel device numbers. */
-struct tls_file_key {
-    __u64 inode;
-    __u32 device;
-    __u32 pad;
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 16384);
-    __type(key, struct tls_file_key);
-    __type(value, __u32);
-} tls_files SEC(".maps");
-
-/* Files that became executable in a process of the scope; not part of a recording, so not in wire.h. */
-struct tls_mapped {
-    struct tls_file_key file;
-    __u32 tgid;
-    __u32 is_exec;
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_QUEUE);
-    __uint(max_entries, 1024);
-    __type(value, struct tls_mapped);
-} tls_mapped SEC(".maps");
-
 /* One read or write that returned, on its way out in pieces. */
 struct operation {
     __u64 buffer;
@@ -342,23 +315,6 @@ int tls_return(struct pt_regs *ctx) {
     if (way)
         thread->awaiting_send = known->basis == BASIS_NONE || known->basis == BASIS_NEXT_SEND ? frame.connection : 0;
     log_operation(&operation);
-    return 0;
-}
-
-static __always_inline void tell_mapped(const struct inode *inode, __u32 is_exec) {
-    struct tls_file_key file = {.inode = BPF_CORE_READ(inode, i_ino)};
-    file.device = BPF_CORE_READ(inode, i_sb, s_dev);
-    if (bpf_map_lookup_elem(&tls_files, &file))
-        return;
-    struct tls_mapped mapped = {.file = file, .tgid = tls_tgid(), .is_exec = is_exec};
-    /* A full queue loses nothing for good: the maps of every process that execs are read as well. */
-    bpf_map_push_elem(&tls_mapped, &mapped, 0);
-}
-
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(tls_exec, struct task_struct *task, pid_t old_tid, struct linux_binprm *binary) {
-    if (in_scope())
-        tell_mapped(BPF_CORE_READ(binary, file, f_inode), 1);
     return 0;
 }
 

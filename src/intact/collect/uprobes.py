@@ -69,7 +69,7 @@ class _Socket(Structure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapped:
-    """A file not looked at before that became executable in a process of the scope; `device` as the kernel numbers it."""
+    """A file not looked at before that became executable in a process of the scope"""
 
     inode: int
     device: int
