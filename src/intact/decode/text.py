@@ -1,0 +1,75 @@
+"""Variable parts of records to Arrow strings, without a Python object a row; what is not UTF-8 is escaped as \\xNN."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from intact.decode.records import I64
+
+U8 = npt.NDArray[np.uint8]
+
+
+def empty_texts(count: int) -> pa.Array:
+    """`count` empty strings."""
+    return pa.Array.from_buffers(
+        pa.string(), count, [None, pa.py_buffer(np.zeros(count + 1, np.int32)), pa.py_buffer(b"")]
+    )
+
+
+def gather(ring: U8, starts: I64, lengths: npt.NDArray[np.integer]) -> pa.Array:
+    """The byte ranges as an Arrow binary array; ranges ascend and do not overlap.
+
+    The ring is read as one long array in which every second element is a wanted range and the others the gaps between: Arrow's
+    own `take` then copies only what is wanted.
+    """
+    count = len(starts)
+    offsets = np.empty(2 * count, np.int32)
+    offsets[0::2] = starts
+    offsets[1::2] = starts + lengths
+    if not count:
+        return pa.array([], pa.binary())
+    both = pa.Array.from_buffers(pa.binary(), 2 * count - 1, [None, pa.py_buffer(offsets), pa.py_buffer(ring)])
+    return both.take(pa.array(np.arange(0, 2 * count - 1, 2)))
+
+
+def texts(ring: U8, starts: I64, lengths: npt.NDArray[np.integer]) -> pa.Array:
+    """The byte ranges as Arrow strings."""
+    if not lengths.any():
+        return empty_texts(len(starts))
+    return to_text(gather(ring, starts, lengths))
+
+
+def to_text(raw: pa.Array) -> pa.Array:
+    """Valid UTF-8 as it is; in the rows that are not, the bytes that are wrong become \\xNN."""
+    try:
+        return raw.cast(pa.string())
+    except pa.ArrowInvalid:
+        return _escape(raw)
+
+
+def _escape(raw: pa.Array) -> pa.Array:
+    suspect = _rows_beyond_ascii(raw)
+    escaped = [
+        bytes(value.as_py()).decode("utf-8", "backslashreplace").encode() for value in raw.take(pa.array(suspect))
+    ]
+    mask = np.zeros(len(raw), bool)
+    mask[suspect] = True
+    return pc.replace_with_mask(raw, pa.array(mask), pa.array(escaped, pa.binary())).cast(pa.string())
+
+
+def _rows_beyond_ascii(raw: pa.Array) -> I64:
+    _, offset_buffer, heap = raw.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[raw.offset : raw.offset + len(raw) + 1]
+    high = np.flatnonzero(np.frombuffer(heap, np.uint8)[: offsets[-1]] & 0x80)
+    rows = np.unique(np.searchsorted(offsets, high[high >= offsets[0]], side="right") - 1)
+    return rows.astype(np.int64)
+
+
+def fixed_texts(column: npt.NDArray[np.void]) -> pa.Array:
+    """A column of fixed byte fields, each up to its first NUL, as strings."""
+    width = column.dtype.itemsize
+    field = np.ascontiguousarray(column).view(np.uint8).reshape(len(column), width)
+    ends = field == 0
+    lengths = np.where(ends.any(axis=1), ends.argmax(axis=1), width)
+    return texts(field.reshape(-1), np.arange(len(column), dtype=np.int64) * width, lengths)
