@@ -306,7 +306,7 @@ def test_what_the_collector_could_not_hear_is_a_loss() -> None:
     )
     slices = decoded(replace(made.raw([]), unheard=(unheard,), notes=("a note",)))
     first, second = facts(slices, Loss)
-    assert (first.stage, first.cause, first.count, first.process_id) == ("collect", "tls_unheard", 2, ME)
+    assert (first.stage, first.cause, first.count, first.process_id) == ("collect", "not_heard", 2, ME)
     assert first.note == "/bin/x (pid 42) talks TLS to 1.2.3.4:443 and is not heard: rustls"
     assert second.note == "a note"
 

@@ -3,15 +3,20 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from intact.collect.loader import Bytes, Loader, Ring
+from intact.collect.targets import Sighting, Targets
+from intact.collect.uprobes import Uprobes
 from intact.model.slice import Host, RawSlice
 
 FAMILIES = ("process", "file", "io", "net", "tls")  # in the order of enum intact_family of bpf/wire.h
 COUNTERS = 8  # COUNT_COUNTERS of bpf/wire.h
+# The part of intact_header of bpf/wire.h that is needed here; the rest is for decode.
+HEAD = np.dtype({"names": ["start_ns", "tgid"], "formats": ["u8", "u4"], "offsets": [8, 16], "itemsize": 64})
 
 SWEEP_S = 0.05  # read/write sums end after 100 ms without traffic: twice as often is soon enough
 # One drain of one ring takes at most this: it bounds what a slice and all that is made from it can hold.
@@ -48,18 +53,33 @@ def this_host() -> Host:
 
 
 class Collector:
-    """Observes one cgroup: `attach`, then iterate over `slices`, then `close`."""
+    """Observes one cgroup: `attach`, then iterate over `slices`, then `close`.
 
-    def __init__(self, cgroup: Path, *, tls: bool = True, cache: Path | None = None) -> None:
+    `command` is what is about to run in it, so that the files it will use carry their hooks before it does; `root_tgid` the
+    process that will become it, already waiting in the cgroup.
+    """
+
+    def __init__(
+        self,
+        cgroup: Path,
+        *,
+        command: str | None = None,
+        root_tgid: int = 0,
+        tls: bool = True,
+        cache: Path | None = None,
+    ) -> None:
         self.host = this_host()
         self.loader = Loader()
         self._cgroup = cgroup
+        self._command = command
+        self._root_tgid = root_tgid
         self._tls = tls
         self._cache = cache
+        self._targets: Targets | None = None
         self._notes: list[str] = []
         self._held: dict[str, Bytes] = {}  # records younger than the cut of their drain
         self._until = 0
-        self._odd = 0
+        self._unusable = 0  # records of a wrong size: the object and the library are of two versions
 
     def attach(self) -> None:
         """Load the programs and attach them; from here on nothing in the scope is missed unless it is counted.
@@ -70,7 +90,17 @@ class Collector:
         self.loader.load()
         self.loader.set_scope(self._cgroup)
         self._notes += [f"probe not attached: {line}" for line in self.loader.attach()]
+        if self._tls:
+            self._targets = Targets(Uprobes(self.loader), cache=self._cache)
+            if self._command:
+                self._targets.expect(self._command)
         self.loader.iterate()
+        if self._root_tgid:
+            self.host = replace(self.host, root_tgid=self._root_tgid, root_start_ns=self._start_of(self._root_tgid))
+
+    def now_ns(self) -> int:
+        """Now, on the clock of the recording."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + self.host.boot_offset_ns
 
     def slices(self, stopped: Callable[[], bool], *, interval_s: float = 0.02) -> Iterator[RawSlice]:
         """Drain until `stopped()`, then to the last record. A slice's buffers may be kept."""
@@ -81,7 +111,7 @@ class Collector:
                 self.loader.run("sweep")
                 next_sweep = now + SWEEP_S
             raw, pressure = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME) - SETTLE_NS)
-            yield raw
+            yield self._noted(raw, self._sighting())
             pause = now + interval_s * max(0.0, 1.0 - 2.0 * pressure) - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
@@ -89,6 +119,8 @@ class Collector:
 
     def close(self) -> None:
         """Take everything off the kernel. May be called twice."""
+        if self._targets is not None:
+            self._targets.close()
         self.loader.close()
 
     def __enter__(self) -> "Collector":
@@ -100,12 +132,36 @@ class Collector:
     def _last_slices(self) -> Iterator[RawSlice]:
         self.loader.run("sweep")
         self.loader.detach()
+        sighting = self._sighting(last=True)
+        if self._targets is not None:
+            self._targets.close()
         time.sleep(SETTLE_NS / 1e9)
         for _ in range(FINAL_DRAINS):
-            raw, _pressure = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
-            yield raw
+            raw, _ = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
             if not raw.rings and not self._held:
+                yield self._noted(raw, sighting)
                 return
+            yield raw
+
+    def _sighting(self, *, last: bool = False) -> Sighting:
+        return self._targets.poll(last=last) if self._targets is not None else Sighting()
+
+    def _noted(self, raw: RawSlice, sighting: Sighting) -> RawSlice:
+        notes, self._notes = (*self._notes, *sighting.notes), []
+        return replace(raw, notes=notes, unheard=sighting.unheard)
+
+    def _start_of(self, tgid: int) -> int:
+        """Start of a process as the kernel counts it, from the records of those already running; 0 if there are none."""
+        self._drain(0)
+        for ring in self.loader.rings:
+            held = self._held.get(ring.name)
+            if held is None or not ring.name.startswith("process_"):
+                continue
+            heads = held.reshape(-1, ring.record_bytes)[:, : HEAD.itemsize].copy().view(HEAD)[:, 0]
+            mine = heads[heads["tgid"] == tgid]
+            if len(mine):
+                return int(mine["start_ns"][0])
+        return 0
 
     def _drain(self, until: int) -> tuple[RawSlice, float]:
         """One slice, and how full the fullest ring was (0 to 1; 1 also if something had to stay behind)."""
@@ -124,12 +180,10 @@ class Collector:
         self._until = until = max(until, self._until)
         records = {ring.name: ring.record_bytes for ring in self.loader.rings}
         rings = {name: self._cut(name, buffer, records[name]) for name, buffer in buffers.items()}
-        notes, self._notes = tuple(self._notes), []
         raw = RawSlice(
             until_ktime_ns=until,
             rings={name: memoryview(part) for name, part in rings.items() if len(part)},  # type: ignore[arg-type]
             counters=self._counters(),
-            notes=notes,
         )
         return raw, pressure
 
@@ -142,7 +196,7 @@ class Collector:
         if held is not None:
             buffer[:head] = held
         drained = self.loader.drain(ring, buffer[head:])
-        self._odd += drained.odd
+        self._unusable += drained.odd
         return buffer[: head + drained.bytes], drained.left_bytes > 0 and drained.bytes + ring.record_bytes > room
 
     def _cut(self, name: str, buffer: Bytes, record_bytes: int) -> Bytes:

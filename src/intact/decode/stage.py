@@ -99,7 +99,7 @@ class _Decoder:
         where = f"{unheard.address}:{unheard.port}" if unheard.address else "an unknown peer"
         return Loss(
             stage="collect",
-            cause="tls_unheard",
+            cause="not_heard",
             count=unheard.connections,
             at_ns=unheard.ktime_ns + self._offset_ns,
             process_id=process_id(self._host, unheard.tgid, unheard.start_ns),
