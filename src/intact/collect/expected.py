@@ -20,10 +20,10 @@ _RUNTIMES = ("node", "python3", "python", "bun", "deno")
 _PYTHON_SSL = "lib/python3*/lib-dynload/_ssl*.so"
 
 
-def expected_files(command: str, search: str | None = None) -> list[Path]:
+def expected_files(command: str | None, search: str | None = None) -> list[Path]:
     """Existing files, the surest first, without repetition; `search` is the PATH of the command."""
     search = search if search is not None else os.environ.get("PATH", os.defpath)
-    chain = list(_chain(command, search))
+    chain = list(_chain(command, search)) if command is not None else []
     runtimes = [found for name in _RUNTIMES if (found := shutil.which(name, path=search))]
     files: dict[Path, None] = {}
     for program in (*chain, *map(Path, runtimes)):

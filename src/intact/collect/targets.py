@@ -56,24 +56,19 @@ class Targets:
         self._again: list[tuple[float, int]] = []
         self._notes: list[str] = []
         self._next_check = 0.0
+        self._closed = False
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tls-targets")
 
-    def expect(self, command: str, search: str | None = None) -> None:
-        """Hook what `command` is expected to use; returns when that is done."""
+    def expect(self, command: str | None, search: str | None = None) -> None:
+        """Hook what `command` (None: any) is expected to use; returns when that is done."""
         for path in expected_files(command, search):
             self._notes += self._look(str(path), deep=_is_large(path))
 
     def poll(self, *, last: bool = False) -> Sighting:
         """Look at what became executable, and at who talks; call it at each drain. `last`: nothing more will come."""
         now = time.monotonic()
-        for mapped in self._uprobes.mapped():
-            self._submit(mapped)
-            if mapped.is_exec:
-                self._again += [(now + after, mapped.tgid) for after in AGAIN_S][: MAX_PENDING - len(self._again)]
-        due = {tgid for at, tgid in self._again if at <= now}
-        if due:
-            self._again = [(at, tgid) for at, tgid in self._again if at > now]
-            self._pending.append(self._pool.submit(self._look_through, sorted(due)))
+        if not self._closed:
+            self._follow(now)
         self._reap(wait=last)
         unheard: tuple[Unheard, ...] = ()
         if last or now >= self._next_check:
@@ -83,9 +78,20 @@ class Targets:
         return Sighting(notes=notes, unheard=unheard)
 
     def close(self) -> None:
-        """Take the hooks off. May be called twice."""
+        """Take the hooks off; who was not heard can still be asked. May be called twice."""
+        self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._uprobes.detach()
+
+    def _follow(self, now: float) -> None:
+        for mapped in self._uprobes.mapped():
+            self._submit(mapped)
+            if mapped.is_exec:
+                self._again += [(now + after, mapped.tgid) for after in AGAIN_S][: MAX_PENDING - len(self._again)]
+        due = {tgid for at, tgid in self._again if at <= now}
+        if due and len(self._pending) < MAX_PENDING:
+            self._again = [(at, tgid) for at, tgid in self._again if at > now]
+            self._pending.append(self._pool.submit(self._look_through, sorted(due)))
 
     def _submit(self, mapped: Mapped) -> None:
         if len(self._pending) < MAX_PENDING:
@@ -94,6 +100,8 @@ class Targets:
     def _reap(self, *, wait: bool) -> None:
         running = []
         for future in self._pending:
+            if future.cancelled():
+                continue  # closed before its turn came
             if wait or future.done():
                 self._notes += future.result()
             else:

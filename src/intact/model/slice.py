@@ -27,7 +27,7 @@ class Unheard:
     tgid: int
     start_ns: int  # boot clock
     ktime_ns: int  # of its first unheard ClientHello
-    connections: int  # unheard so far
+    connections: int  # that this tells of; a later one of the same process tells of others
     exe: str  # or its comm, where the process was gone before its exe could be read
     address: str
     port: int
