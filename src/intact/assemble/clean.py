@@ -1,0 +1,53 @@
+"""What is passed on, without secrets: processes, exchanges and the text columns of effects."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from intact.assemble.exchange import Exchange
+from intact.assemble.redact import Redactor
+from intact.model.facts import HttpExchange, Process
+
+
+def clean_process(process: Process, redactor: Redactor) -> Process:
+    """A process whose image holds no secret."""
+    return replace(
+        process,
+        argv=tuple(redactor.argv(list(process.argv))),
+        exe=process.exe and redactor.text(process.exe),
+        cwd=process.cwd and redactor.text(process.cwd),
+    )
+
+
+def clean_exchange(exchange: Exchange, redactor: Redactor) -> HttpExchange:
+    """The fact of an exchange that has ended; gives its bodies back."""
+    response = exchange.response
+    missing, problem = exchange.missing_bytes, exchange.all_problems
+    return HttpExchange(
+        id=exchange.id,
+        process_id=exchange.process_id,
+        pid=exchange.pid,
+        tid=exchange.tid,
+        connection_id=exchange.connection_id,
+        is_server=exchange.is_server,
+        method=exchange.request.method,
+        target=redactor.target(exchange.request.target),
+        request_headers=redactor.headers(exchange.request.headers),
+        request_body=redactor.data(exchange.request_body.release()),
+        status=response.status if response else None,
+        response_headers=redactor.headers(response.headers) if response else (),
+        response_body=redactor.data(exchange.response_body.release()) if exchange.response_body else b"",
+        server_address=exchange.server_address,
+        server_port=exchange.server_port,
+        started_ns=exchange.started_ns,
+        request_end_ns=exchange.request_end_ns,
+        first_byte_ns=exchange.first_byte_ns,
+        ended_ns=exchange.ended_ns,
+        complete=exchange.is_whole and problem is None,
+        missing_bytes=missing,
+        problem=problem,
+    )
+
+
+def clean_batch(family: str, batch: pa.RecordBatch, redactor: Redactor) -> pa.RecordBatch:
+    return batch

@@ -1,0 +1,255 @@
+"""A connection's two directions joined into exchanges: which direction asks, which answer belongs to which request."""
+
+from collections import deque
+from typing import NamedTuple, TypeAlias
+
+from intact.assemble.body import BodyReader, Held
+from intact.assemble.exchange import Exchange, begin
+from intact.assemble.http1 import (
+    Body,
+    End,
+    Event,
+    Gap,
+    Lost,
+    Malformed,
+    MessageReader,
+    RequestHead,
+    ResponseHead,
+    Upgraded,
+    header,
+)
+from intact.assemble.streams import Piece, Stream
+from intact.model.facts import Chunk
+
+# Browsers stopped at 8; more is an attack.
+MAX_UNANSWERED = 256
+# So much without a single message is another protocol.
+MAX_SEEK_BYTES = 1024 * 1024
+
+
+class RequestWhole(NamedTuple):
+    """The request has been sent, or cannot be followed further (`request_cut`)."""
+
+    exchange: Exchange
+
+
+class ResponseData(NamedTuple):
+    """Decoded bytes of a response body that have just come."""
+
+    exchange: Exchange
+    data: bytes
+    at_ns: int
+
+
+class ResponseHole(NamedTuple):
+    """Bytes of a response body are missing here."""
+
+    exchange: Exchange
+
+
+class Ended(NamedTuple):
+    """Nothing more will be known of this exchange."""
+
+    exchange: Exchange
+
+
+Notice: TypeAlias = RequestWhole | ResponseData | ResponseHole | Ended
+
+
+class Connection:
+    """Takes chunks, tells what they complete."""
+
+    def __init__(self, first: Chunk, *, held: Held) -> None:
+        self.process_id = first.process_id
+        self.cause: str | None = None
+        """Why bytes that belong to no message do not, where it is known."""
+        self._held = held
+        self._chunk = first
+        self._streams = {True: Stream(), False: Stream()}
+        self._readers = {is_write: MessageReader(answered_method=self._answered_method) for is_write in (True, False)}
+        self._unanswered: deque[Exchange] = deque()
+        self._asking: Exchange | None = None
+        self._answering: Exchange | None = None
+        self._response_lost = False
+        self._told_skipped = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether chunks are held back for one that has not come."""
+        return any(stream.is_waiting for stream in self._streams.values())
+
+    def take(self, chunk: Chunk) -> list[Notice]:
+        """What this chunk completes."""
+        return self._read(self._streams[chunk.is_write].add(chunk))
+
+    def give_up(self) -> list[Notice]:
+        """Wait no longer for chunks that have not come."""
+        return [notice for stream in self._streams.values() for notice in self._read(stream.give_up())]
+
+    def end(self, problem: str) -> list[Notice]:
+        """The connection is gone; whatever is unfinished stays so, for this reason."""
+        notices = self.give_up()
+        for is_write, reader in sorted(self._readers.items(), key=lambda item: not item[1].is_request):
+            if gap := self._streams[is_write].trailing_gap:
+                self._take_events(reader, reader.gap(gap), notices)
+            under_way = self._asking if reader.is_request else self._answering
+            if under_way and reader.in_message and not reader.lasts_until_close:
+                under_way.blame(problem)
+            self._take_events(reader, reader.close(), notices)
+        self._close_all(problem, notices)
+        return notices
+
+    def skipped(self) -> tuple[str, int]:
+        """Bytes that belong to no message since the last time this was asked, and why."""
+        total = sum(reader.skipped_bytes for reader in self._readers.values())
+        count, self._told_skipped = total - self._told_skipped, total
+        found = any(reader.found for reader in self._readers.values())
+        return self.cause or ("midway" if found else "not_http"), count
+
+    def _answered_method(self) -> str | None:
+        exchange = self._next_unanswered()
+        return exchange.request.method if exchange else None
+
+    def _next_unanswered(self) -> Exchange | None:
+        return next((exchange for exchange in self._unanswered if exchange.response is None), None)
+
+    def _read(self, pieces: list[Piece]) -> list[Notice]:
+        notices: list[Notice] = []
+        for piece in pieces:
+            self._chunk = piece.chunk
+            reader, other = self._readers[piece.chunk.is_write], self._readers[not piece.chunk.is_write]
+            if piece.gap:
+                self._take_events(reader, reader.gap(piece.gap), notices)
+            events = reader.feed(piece.data)
+            if reader.is_request is not None and other.is_request is None:
+                other.is_request = not reader.is_request
+            self._take_events(reader, events, notices)
+            if not reader.found:
+                self._judge(reader)
+        return notices
+
+    def _judge(self, reader: MessageReader) -> None:
+        """Stop reading what is not HTTP/1."""
+        if reader.begins_http2:
+            self._stop("http2")
+        elif reader.skipped_bytes > MAX_SEEK_BYTES and not any(each.found for each in self._readers.values()):
+            self._stop("not_http")
+
+    def _stop(self, cause: str) -> None:
+        self.cause = self.cause or cause
+        for reader in self._readers.values():
+            reader.stop()
+
+    def _take_events(self, reader: MessageReader, events: list[Event], notices: list[Notice]) -> None:
+        take = self._request_event if reader.is_request else self._response_event
+        for event in events:
+            if isinstance(event, Malformed):
+                self._stop("malformed")
+                self._close_all(event.problem, notices)
+            else:
+                take(event, notices)
+
+    def _request_event(self, event: Event, notices: list[Notice]) -> None:
+        if isinstance(event, RequestHead):
+            self._begin(event, notices)
+        elif self._asking is None:
+            return
+        elif isinstance(event, Body):
+            self._asking.request_body.add(event.data)
+        elif isinstance(event, Gap):
+            self._asking.request_body.skip(event.size)
+        elif isinstance(event, Lost):
+            self._asking.lost_bytes += event.size
+            self._asking.blame("request cut: bytes missing")
+            self._asked(notices, is_cut=True)
+        elif isinstance(event, End):
+            self._asked(notices, is_cut=False)
+
+    def _begin(self, head: RequestHead, notices: list[Notice]) -> None:
+        if self._response_lost:
+            # A client asks again when it has its answer: those of the open requests went by unseen.
+            self._close_all("response not seen: bytes missing", notices)
+        if len(self._unanswered) >= MAX_UNANSWERED:
+            self._stop("malformed")
+            self._close_all(f"more than {MAX_UNANSWERED} requests without an answer", notices)
+            return
+        self._asking = begin(self._chunk, head, BodyReader(head.headers, held=self._held))
+        self._unanswered.append(self._asking)
+
+    def _asked(self, notices: list[Notice], *, is_cut: bool) -> None:
+        exchange, self._asking = self._asking, None
+        assert exchange is not None
+        exchange.request_cut = is_cut
+        if not is_cut:
+            exchange.request_end_ns = exchange.last_ns = self._chunk.at_ns
+        notices.append(RequestWhole(exchange))
+        if exchange.response_end_ns is not None:
+            self._finish(exchange, notices)
+
+    def _response_event(self, event: Event, notices: list[Notice]) -> None:
+        if isinstance(event, ResponseHead):
+            self._answer(event)
+            return
+        if isinstance(event, Lost):
+            self._response_lost = True
+        exchange = self._answering
+        if exchange is None or exchange.response_body is None:
+            return
+        if isinstance(event, Body):
+            exchange.last_ns = self._chunk.at_ns
+            if data := exchange.response_body.add(event.data):
+                notices.append(ResponseData(exchange, data, self._chunk.at_ns))
+        elif isinstance(event, Gap):
+            exchange.response_body.skip(event.size)
+            notices.append(ResponseHole(exchange))
+        elif isinstance(event, Upgraded):
+            self._upgrade(exchange, notices)
+        elif isinstance(event, Lost):
+            exchange.lost_bytes += event.size
+            exchange.blame("response cut: bytes missing")
+            self._finish(exchange, notices)
+        elif isinstance(event, End):
+            exchange.response_end_ns = exchange.last_ns = self._chunk.at_ns
+            self._answering = None
+            if exchange is not self._asking:
+                self._finish(exchange, notices)
+
+    def _answer(self, head: ResponseHead) -> None:
+        self._answering = exchange = self._next_unanswered()
+        if exchange is None:
+            return  # its request was before our time
+        exchange.response = head
+        exchange.first_byte_ns = exchange.last_ns = self._chunk.at_ns
+        exchange.response_body = BodyReader(head.headers, held=self._held)
+
+    def _upgrade(self, exchange: Exchange, notices: list[Notice]) -> None:
+        assert exchange.response is not None
+        protocol = _protocol(
+            header(exchange.response.headers, "upgrade") or header(exchange.request.headers, "upgrade")
+        )
+        exchange.blame(f"upgraded to {protocol}: not decoded")
+        exchange.response_end_ns = self._chunk.at_ns
+        self._stop("upgraded")
+        self._finish(exchange, notices)
+
+    def _finish(self, exchange: Exchange, notices: list[Notice]) -> None:
+        self._unanswered.remove(exchange)
+        if exchange is self._asking:
+            self._asking = None
+            exchange.request_cut = True
+            notices.append(RequestWhole(exchange))
+        if exchange is self._answering:
+            self._answering = None
+        notices.append(Ended(exchange))
+
+    def _close_all(self, problem: str, notices: list[Notice]) -> None:
+        self._response_lost = False
+        for exchange in list(self._unanswered):
+            if exchange.response_end_ns is None and exchange.understood_end_ns is None:
+                exchange.blame(problem)
+            self._finish(exchange, notices)
+
+
+def _protocol(upgrade: str) -> str:
+    name = upgrade.partition(",")[0].strip().lower()
+    return name if name.isascii() and name.replace("-", "").replace("/", "").replace(".", "").isalnum() else "a tunnel"

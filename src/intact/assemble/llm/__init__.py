@@ -1,0 +1,1 @@
+"""What a model was asked and answered, one file a wire API."""

@@ -1,0 +1,153 @@
+"""The stage: chunks in, exchanges, calls and tool calls out, and no secret in anything that passes."""
+
+from collections.abc import Iterable, Iterator
+
+from intact.assemble.body import Held
+from intact.assemble.calls import Calls
+from intact.assemble.clean import clean_batch, clean_exchange, clean_process
+from intact.assemble.connection import Connection, Ended, Notice, RequestWhole, ResponseData, ResponseHole
+from intact.assemble.redact import Redactor
+from intact.model.facts import Chunk, ConnectionEnd, Fact, Loss, Process, StageCount
+from intact.model.slice import Slice
+
+STAGE = "assemble"
+# Each costs a few kilobytes; an agent has tens.
+MAX_CONNECTIONS = 4096
+# How often the ledger is told what was read.
+COUNT_EVERY_NS = 1_000_000_000
+
+
+def assemble(slices: Iterable[Slice], *, redaction_key: bytes = b"") -> Iterator[Slice]:
+    """Chunks to `HttpExchange`, `LlmCall` and `ToolCall`; secrets are removed from them and from all that passes through.
+
+    `Chunk` and `ConnectionEnd` end here. `redaction_key` keys the labels that stand in the place of secrets.
+    """
+    assembler = _Assembler(Redactor(redaction_key))
+    until_ns = 0
+    for given in slices:
+        until_ns = given.until_ns
+        yield assembler.slice(given)
+    facts = assembler.finish(until_ns)
+    if facts:
+        yield Slice(until_ns=until_ns, facts=tuple(facts))
+
+
+class _Assembler:
+    """All connections of a recording."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._calls = Calls(redactor)
+        self._held = Held()
+        self._connections: dict[int, Connection] = {}
+        self._waiting: dict[int, Connection] = {}
+        self._seen = 0
+        self._lost = 0
+        self._redacted = 0
+        self._counted_ns: int | None = None
+
+    def slice(self, given: Slice) -> Slice:
+        """The slice without chunks, with what they complete."""
+        facts: list[Fact] = []
+        overdue = self._waiting
+        self._waiting = {}
+        for fact in given.facts:
+            if isinstance(fact, Chunk):
+                facts += self._chunk(fact)
+            elif isinstance(fact, ConnectionEnd):
+                facts += self._end(fact.connection_id, "connection ended", fact.at_ns)
+            elif isinstance(fact, Process):
+                facts.append(clean_process(fact, self._redactor))
+            else:
+                facts.append(fact)
+        for connection_id, connection in overdue.items():
+            # What a chunk waited for through a whole slice will not come.
+            if connection.is_waiting and connection_id in self._connections:
+                facts += self._facts(connection.give_up())
+        effects = {family: clean_batch(family, batch, self._redactor) for family, batch in given.effects.items()}
+        if self._counted_ns is None:
+            self._counted_ns = given.until_ns
+        elif given.until_ns - self._counted_ns >= COUNT_EVERY_NS:
+            facts += self._count(given.until_ns)
+        return Slice(until_ns=given.until_ns, facts=tuple(facts), effects=effects, links=given.links)
+
+    def finish(self, at_ns: int) -> list[Fact]:
+        """What is unfinished when the recording ends."""
+        facts: list[Fact] = []
+        for connection_id in list(self._connections):
+            facts += self._end(connection_id, "recording ended", at_ns)
+        return facts + self._count(at_ns)
+
+    def _chunk(self, chunk: Chunk) -> list[Fact]:
+        facts: list[Fact] = []
+        connection = self._connections.pop(chunk.connection_id, None)
+        if connection is None:
+            connection = Connection(chunk, held=self._held)
+            if len(self._connections) >= MAX_CONNECTIONS:
+                oldest = next(iter(self._connections))
+                facts += self._end(oldest, "forgotten: too many connections", chunk.at_ns)
+                facts.append(
+                    Loss(
+                        stage="assemble.connections", cause="too_many", count=1, at_ns=chunk.at_ns, connection_id=oldest
+                    )
+                )
+        self._connections[chunk.connection_id] = connection
+        self._seen += len(chunk.data)
+        facts += self._facts(connection.take(chunk))
+        if connection.is_waiting:
+            self._waiting[chunk.connection_id] = connection
+        return facts
+
+    def _end(self, connection_id: int, problem: str, at_ns: int) -> list[Fact]:
+        connection = self._connections.pop(connection_id, None)
+        if connection is None:
+            return []
+        facts = self._facts(connection.end(problem))
+        return facts + self._skipped(connection_id, connection, at_ns)
+
+    def _facts(self, notices: list[Notice]) -> list[Fact]:
+        facts: list[Fact] = []
+        for notice in notices:
+            if isinstance(notice, ResponseData):
+                facts += self._calls.response_data(notice.exchange, notice.data, notice.at_ns)
+            elif isinstance(notice, ResponseHole):
+                self._calls.response_hole(notice.exchange)
+            elif isinstance(notice, RequestWhole):
+                facts += self._calls.request_whole(notice.exchange)
+            elif isinstance(notice, Ended):
+                facts += self._calls.ended(notice.exchange)
+                facts.append(clean_exchange(notice.exchange, self._redactor))
+        return facts
+
+    def _skipped(self, connection_id: int, connection: Connection, at_ns: int) -> list[Fact]:
+        cause, count = connection.skipped()
+        if not count:
+            return []
+        self._lost += count
+        note = "HTTP/2 is not decoded" if cause == "http2" else None
+        return [
+            Loss(
+                stage=STAGE,
+                cause=cause,
+                count=count,
+                at_ns=at_ns,
+                process_id=connection.process_id,
+                connection_id=connection_id,
+                note=note,
+            )
+        ]
+
+    def _count(self, at_ns: int) -> list[Fact]:
+        """What the ledger is told: bytes read and bytes that belong to no message; secrets replaced."""
+        facts: list[Fact] = []
+        for connection_id, connection in self._connections.items():
+            facts += self._skipped(connection_id, connection, at_ns)
+        if self._seen:
+            facts.append(StageCount(stage=STAGE, at_ns=at_ns, seen=self._seen, passed=self._seen - self._lost))
+        redacted = self._redactor.count - self._redacted
+        if redacted:
+            facts.append(StageCount(stage="assemble.redaction", at_ns=at_ns, seen=redacted, passed=redacted))
+        self._seen = self._lost = 0
+        self._redacted = self._redactor.count
+        self._counted_ns = at_ns
+        return facts
