@@ -54,6 +54,25 @@ const volatile __u8 watched[CALLS] = {
     [268] = FILE_PATH, /* fchmodat */
     [316] = FILE_PATH, /* renameat2 */
     [452] = FILE_PATH, /* fchmodat2 */
+    [0] = IO_SUM,      /* read */
+    [1] = IO_SUM,      /* write */
+    [17] = IO_SUM,     /* pread64 */
+    [18] = IO_SUM,     /* pwrite64 */
+    [19] = IO_SUM,     /* readv */
+    [20] = IO_SUM,     /* writev */
+    [40] = IO_SUM,     /* sendfile */
+    [275] = IO_SUM,    /* splice */
+    [295] = IO_SUM,    /* preadv */
+    [296] = IO_SUM,    /* pwritev */
+    [326] = IO_SUM,    /* copy_file_range */
+    [327] = IO_SUM,    /* preadv2 */
+    [328] = IO_SUM,    /* pwritev2 */
+    [3] = IO_CUT,      /* close */
+    [33] = IO_CUT,     /* dup2 */
+    [59] = IO_CUT,     /* execve */
+    [292] = IO_CUT,    /* dup3 */
+    [322] = IO_CUT,    /* execveat */
+    [436] = IO_CUT,    /* close_range */
     [9] = TLS_MAP,     /* mmap */
 };
 

@@ -6,10 +6,11 @@
  * another object names, and lets only one object name a kernel function.
  */
 #include "path.bpf.c"
-#include "process.bpf.c"
 #include "file.bpf.c"
 #include "io.bpf.c"
 #include "net.bpf.c"
+#include "calls_io.bpf.c"
+#include "process.bpf.c"
 #include "mapped.bpf.c"
 #include "dispatch.bpf.c"
 

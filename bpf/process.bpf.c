@@ -154,6 +154,7 @@ int BPF_PROG(on_exit, struct task_struct *task) {
     struct task_state *state = scope_state();
     if (!state || task->signal->live.counter > 0)
         return 0;
+    cut_range(0, -1, 1);
     struct intact_exit record;
     fill_header(&record.h, state->start_ns, TYPE_EXIT, 0);
     struct signal_struct *signal = task->signal;

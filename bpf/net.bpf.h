@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * What the calls that move bytes or close descriptors tell about sockets.
+ */
+#ifndef INTACT_NET_BPF_H
+#define INTACT_NET_BPF_H
+
+#include "path.bpf.h"
+
+/* `bytes` went through an open socket; direction as in io.bpf.h. */
+static __noinline int net_count(const struct open_file *opened, __u32 direction, __u64 bytes);
+/* The last descriptor of a socket is about to be closed. */
+static __noinline int net_closed(const struct open_file *opened, int fd);
+
+#endif
