@@ -1,0 +1,207 @@
+"""The embedded store: one process at a time, under a lock file that names its holder, with bounded memory.
+
+chDB allows one process per path and one path per process, and a fork after it is opened hangs: start other programs by exec.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Self
+
+import chdb
+import pyarrow as pa
+
+from intact.model.errors import IntactError
+from intact.store.runs import DataDirectory
+from intact.store.tables import DATABASE, TABLES, Table
+
+# An engine takes nine tenths of the machine unless told; 5 GB of mark cache is its default.
+MEMORY_BYTES = 2 << 30
+MARK_CACHE_BYTES = 64 << 20
+SCHEMA_VERSION = 1
+LOCK_WAIT_S = 10.0
+
+# One insert is one block, hence one deduplication token, whatever its size.
+_ONE_BLOCK = (
+    "max_insert_block_size = 1000000000, min_insert_block_size_rows = 1000000000, "
+    "min_insert_block_size_bytes = 1000000000000, max_insert_threads = 1, input_format_parallel_parsing = 0"
+)
+
+
+class StoreBusy(IntactError):
+    """Another process holds the store."""
+
+
+class StoreError(IntactError):
+    """The engine refused; the message is its own, shortened."""
+
+
+class Database:
+    """The store of one data directory, open.
+
+    Raises:
+        StoreBusy: another process holds it and did not let go in time.
+        IntactError: it cannot be opened, or a later version wrote it.
+    """
+
+    def __init__(self, data: DataDirectory, *, wait_s: float = LOCK_WAIT_S) -> None:
+        self.data = data
+        data.make("store")
+        self._lock = _take_lock(data, wait_s)
+        try:
+            self._connection = self._connect()
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store. May be called twice."""
+        connection, self._connection = getattr(self, "_connection", None), None
+        if connection is not None:
+            connection.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def rows(self, sql: str, **parameters: Any) -> pa.Table:
+        """The answer to one query of ours. `{name:Type}` in the SQL takes the parameter of that name."""
+        return query_arrow(self._connection, sql, parameters)
+
+    def execute(self, sql: str) -> None:
+        """Run one statement of ours that gives no rows."""
+        with _engine_errors():
+            self._connection.query(sql, "TSV")
+
+    def insert(self, table: Table, rows: pa.Table, token: str) -> None:
+        """Insert as one block; a block whose token was inserted before is left out."""
+        assert token.isascii()
+        assert "'" not in token
+        columns = ", ".join(f"`{name}`" for name in rows.column_names)
+        settings = f"insert_deduplicate = 1, insert_deduplication_token = '{token}', {_ONE_BLOCK}"
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows.combine_chunks())
+        with _engine_errors():
+            stream = self._connection.send_insert(
+                f"INSERT INTO {DATABASE}.{table.name} ({columns}) SETTINGS {settings}", "ArrowStream"
+            )
+            stream.append(memoryview(sink.getvalue()))
+            stream.finish()
+
+    def connect(self) -> Any:
+        """Another connection to the same store, for settings of its own."""
+        with _engine_errors():
+            connection = chdb.connect(self._address())
+            connection.query(f"USE {DATABASE}", "TSV")
+        return connection
+
+    def _address(self) -> str:
+        options = {
+            "max_server_memory_usage": MEMORY_BYTES,
+            "mark_cache_size": MARK_CACHE_BYTES,
+            "background_pool_size": 2,
+        }
+        path = str(self.data.store)
+        if "?" in path:
+            raise IntactError(
+                f"the data directory {path} has a question mark in its name, which the engine cannot take"
+            )
+        return path + "?" + "&".join(f"{name}={value}" for name, value in options.items())
+
+    def _connect(self) -> Any:
+        try:
+            return chdb.connect(self._address())
+        except Exception as error:
+            raise IntactError(f"cannot open the store in {self.data.store}: {_one_line(error)}") from error
+
+    def _prepare(self) -> None:
+        """Make what is missing; refuse what a later version made."""
+        self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+        self.execute(
+            f"CREATE TABLE IF NOT EXISTS {DATABASE}.schema_version (version UInt32) ENGINE = MergeTree ORDER BY version"
+        )
+        found = self.rows(f"SELECT max(version) AS version FROM {DATABASE}.schema_version").column(0)[0].as_py()
+        if found > SCHEMA_VERSION:
+            raise IntactError(
+                f"the store in {self.data.store} was written by a later version of intact; use that version"
+            )
+        if found < SCHEMA_VERSION:
+            for table in TABLES:
+                self.execute(table.create)
+            self.execute(f"INSERT INTO {DATABASE}.schema_version VALUES ({SCHEMA_VERSION})")
+        self.execute(f"USE {DATABASE}")
+
+
+def query_arrow(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
+    """Run one query and give its rows as columns."""
+    bound = {name: escape(value) if isinstance(value, str) else value for name, value in parameters.items()}
+    with _engine_errors():
+        answer = connection.query(sql, "ArrowStream", params=bound).bytes()
+    return pa.ipc.open_stream(answer).read_all()
+
+
+def escape(text: str) -> str:
+    """A text as the engine wants it in a parameter: it reads parameters as tab-separated values."""
+    table = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
+    return "".join(table.get(character, character) for character in text.encode("utf-8", "replace").decode())
+
+
+@contextlib.contextmanager
+def _engine_errors() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise StoreError(_one_line(error)) from error
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text.replace("DB::Exception: ", "").replace("Query execution failed: ", "")[:400]
+
+
+def _take_lock(data: DataDirectory, wait_s: float) -> int:
+    fd = os.open(data.store_lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(fd, 4096, 0)
+                os.close(fd)
+                raise StoreBusy(
+                    f"the store in {data.path} is in use by {_holder(holder)}; try again when it has ended"
+                ) from None
+            time.sleep(0.05)
+    data.own(data.store_lock)
+    me = {
+        "pid": os.getpid(),
+        "command": " ".join(sys.argv[:2])[:200],
+        "since": datetime.now().isoformat(timespec="seconds"),
+    }
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, json.dumps(me).encode("ascii"), 0)
+    return fd
+
+
+def _holder(text: bytes) -> str:
+    try:
+        holder = json.loads(text)
+        command = "".join(c if c.isprintable() else "?" for c in str(holder["command"]))
+        return f"process {int(holder['pid'])} ({command}) since {str(holder['since'])[:19]}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
