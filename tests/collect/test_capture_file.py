@@ -1,4 +1,5 @@
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -156,3 +157,22 @@ def test_a_slice_too_large_to_read_again_is_not_written(tmp_path: Path, monkeypa
     monkeypatch.setattr(capture_file, "MAX_FRAME_BYTES", 1000)
     with write_capture(tmp_path / "a", HOST) as writer, pytest.raises(OSError, match="a slice of"):
         writer.write(RawSlice(until_ktime_ns=1, rings={"file_256": bytes(2000)}))
+
+
+def test_a_full_disk_leaves_what_was_written(capture: Path) -> None:
+    path = capture.with_name("full")
+    writer = write_capture(path, HOST)
+    writer.write(SLICES[0])
+    size = path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            writer.write(SLICES[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    writer.write(SLICES[2])
+    writer.close(Ending(ended_ns=1))
+    with CaptureReader(path) as reader:
+        assert [plain(raw) for raw in reader.slices()] == [plain(SLICES[0])]
+        assert (reader.cut, reader.ending) == (None, None)

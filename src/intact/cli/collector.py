@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from intact.cli.terminal import duration, plural
-from intact.collect.capture_file import CaptureWriter, write_capture
+from intact.collect.capture_file import About, CaptureWriter, Ending, write_capture
 from intact.collect.machine import Collector
 from intact.model.errors import IntactError
 from intact.model.facts import LlmCall, Loss, ToolCall
@@ -111,7 +111,7 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         collector.attach()
         host = collector.host
         run = directory.new_run(host, name=settings["name"], command=settings["command"])
-        capture = open_capture(settings, host)
+        capture = open_capture(settings, run)
         pipe.say(ready=True, run_id=run.id)
         pipe.listen()
         summary = Summary()
@@ -119,6 +119,8 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         ended_ns = collector.now_ns()
         run = replace(run, ended_ns=ended_ns, problem=problem, **exit_of(pipe.status))
         directory.save(run)
+        if capture is not None:
+            close_capture(capture, run)
         if problem:
             pipe.say(error=problem, text=summary.text(ended_ns - run.started_ns))
         else:
@@ -152,20 +154,27 @@ def write_segments(
         writer.close()
     except IntactError as error:
         problem = problem or str(error)
-    if capture is not None:
-        capture.close()
     return problem
 
 
-def open_capture(settings: dict[str, Any], host: Host) -> CaptureWriter | None:
+def open_capture(settings: dict[str, Any], run: Run) -> CaptureWriter | None:
     """The capture file, if one was asked for; it belongs to the calling user."""
     if settings["capture"] is None:
         return None
     path = Path(settings["capture"])
-    capture = write_capture(path, host)
+    about = About(name=run.name, command=run.command, started_ns=run.started_ns)
+    capture = write_capture(path, run.host, about=about)
     if settings["owner"]:
         os.chown(path, *settings["owner"])
     return capture
+
+
+def close_capture(capture: CaptureWriter, run: Run) -> None:
+    """Close the capture with how the run ended."""
+    try:
+        capture.close(Ending(ended_ns=run.ended_ns, exit_code=run.exit_code))
+    except OSError as error:
+        print(f"the capture file ended early: {error.strerror}", file=sys.stderr)
 
 
 def exit_of(status: dict[str, Any]) -> dict[str, int | None]:

@@ -61,15 +61,16 @@ class Ending:
 
     ended_ns: int | None = None
     exit_code: int | None = None
-    problem: str | None = None
 
 
 class CaptureWriter:
-    """Writes a capture; every frame is in the file when `write` returns."""
+    """Writes a capture; every frame is in the file when `write` returns. After a failure it writes no more."""
 
     def __init__(self, path: Path, host: Host, about: About) -> None:
         self._packer = zstandard.ZstdCompressor(level=LEVEL)
         self._counters: Counters = {}
+        self._bytes = 0
+        self._failed = False
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             self._fd = os.open(path, flags, 0o600)
@@ -85,8 +86,10 @@ class CaptureWriter:
         """Add a slice.
 
         Raises:
-            OSError: it could not be written; the file then ends in a part of a frame.
+            OSError: it could not be written; the file ends with what was before it.
         """
+        if self._failed:
+            return
         head: dict[str, Any] = {"until": raw.until_ktime_ns}
         if raw.rings:
             head["rings"] = [(name, memoryview(data).nbytes) for name, data in raw.rings.items()]
@@ -104,7 +107,7 @@ class CaptureWriter:
         if self._fd < 0:
             return
         try:
-            if ending is not None:
+            if ending is not None and not self._failed:
                 self._frame(FrameType.FOOTER, [_json(asdict(ending))])
         finally:
             os.close(self._fd)
@@ -126,8 +129,14 @@ class CaptureWriter:
 
     def _put(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            self._failed = True
+            os.ftruncate(self._fd, self._bytes)
+            raise
+        self._bytes += len(data)
 
 
 def write_capture(path: Path, host: Host, *, about: About | None = None) -> CaptureWriter:
@@ -347,7 +356,6 @@ def _ending(body: dict[str, Any]) -> Ending:
         return Ending(
             ended_ns=None if body["ended_ns"] is None else _int(body["ended_ns"]),
             exit_code=None if body["exit_code"] is None else _int(body["exit_code"]),
-            problem=None if body["problem"] is None else str(body["problem"]),
         )
     except (KeyError, ValueError):
         raise _Cut("its last frame is not what it says") from None
