@@ -1,5 +1,6 @@
 /* The consumer's side of a BPF ring buffer (Documentation/bpf/ringbuf.rst): page 0 is ours, the next is the producer's, then the
- * data, mapped twice in a row so that a record never wraps. */
+ * data. The kernel would map the data a second time behind the first, so that no record wraps; every page of it counts as
+ * resident from the start, so it is mapped once and a record that wraps is copied in two parts. */
 #include "rings.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ int intact_ring_open(struct intact_ring *ring, int map_fd, const char *name, uin
     void *ours = mmap(NULL, (size_t)ring->page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
     if (ours == MAP_FAILED)
         return -errno;
-    void *theirs = mmap(NULL, (size_t)ring->page + 2 * ring->size, PROT_READ, MAP_SHARED, map_fd, ring->page);
+    void *theirs = mmap(NULL, (size_t)ring->page + ring->size, PROT_READ, MAP_SHARED, map_fd, ring->page);
     if (theirs == MAP_FAILED) {
         int error = -errno;
         munmap(ours, (size_t)ring->page);
@@ -50,12 +51,20 @@ void intact_ring_close(struct intact_ring *ring) {
     if (!ring->consumer)
         return;
     munmap(ring->consumer, (size_t)ring->page);
-    munmap((void *)ring->producer, (size_t)ring->page + 2 * ring->size);
+    munmap((void *)ring->producer, (size_t)ring->page + ring->size);
     ring->consumer = NULL;
 }
 
 uint64_t intact_ring_waiting(const struct intact_ring *ring) {
     return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - *ring->consumer;
+}
+
+/* Frames are 8 bytes and aligned to 8, so only a record can wrap. */
+static void copy_record(const struct intact_ring *ring, uint64_t at, char *out) {
+    uint64_t from = at & (ring->size - 1);
+    uint64_t straight = ring->size - from < ring->record ? ring->size - from : ring->record;
+    memcpy(out, ring->data + from, straight);
+    memcpy(out + straight, ring->data, ring->record - straight);
 }
 
 void intact_ring_drain(struct intact_ring *ring, void *buffer, uint64_t capacity, struct intact_drained *drained) {
@@ -77,7 +86,7 @@ void intact_ring_drain(struct intact_ring *ring, void *buffer, uint64_t capacity
         else if (drained->bytes + length > capacity)
             break;
         else {
-            memcpy(out + drained->bytes, (const char *)frame + BPF_RINGBUF_HDR_SZ, length);
+            copy_record(ring, at + BPF_RINGBUF_HDR_SZ, out + drained->bytes);
             drained->bytes += length;
         }
         at += (length + BPF_RINGBUF_HDR_SZ + 7) & ~7ULL;

@@ -20,7 +20,7 @@ HEAD = np.dtype({"names": ["start_ns", "tgid"], "formats": ["u8", "u4"], "offset
 
 SWEEP_S = 0.05  # read/write sums end after 100 ms without traffic: twice as often is soon enough
 # One drain of one ring takes at most this: it bounds what a slice and all that is made from it can hold.
-DRAIN_BYTES = 4 << 20
+DRAIN_BYTES = 2 << 20
 # A record's time is taken before it is visible in its ring; the kernel side needs microseconds, a stolen virtual CPU
 # milliseconds. What is younger than this waits for the next slice.
 SETTLE_NS = 5_000_000

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from intact.decode.arrow import array_of, empty_texts, lists_of
 from intact.decode.columns import process_column
 from intact.decode.records import I64, U64, Part, Rows
 from intact.decode.text import U8, gather, texts
@@ -32,7 +33,7 @@ class Vectors:
         found = where < len(self.keys)
         found[found] = self.keys[where[found]] == keys[found]
         where[~found] = len(self.keys)
-        return self.vectors.take(pa.array(where)), self.received_bytes[where]
+        return self.vectors.take(array_of(where)), self.received_bytes[where]
 
     def orphans(self, keys: Sequence[U64]) -> int:
         """How many pieces belong to none of `keys`."""
@@ -45,7 +46,7 @@ def join_pieces(parts: Sequence[Part], host: int) -> Vectors:
     if not parts:
         return Vectors(
             keys=np.empty(0, np.uint64),
-            vectors=_lists(np.zeros(2), _strings()),
+            vectors=lists_of(np.zeros(2, np.int32), empty_texts(0)),
             received_bytes=np.zeros(1, np.int64),
             pieces=np.empty(0, np.int64),
         )
@@ -53,7 +54,7 @@ def join_pieces(parts: Sequence[Part], host: int) -> Vectors:
     offsets = np.concatenate([part.rows["offset"] for part in parts])
     pieces = pa.concat_arrays([gather(part.ring, part.starts, part.rows["length"].astype(np.int64)) for part in parts])
     order = np.lexsort((offsets, keys))
-    pieces = pieces.take(pa.array(order))
+    pieces = pieces.take(array_of(order))
     _, bounds_buffer, heap_buffer = pieces.buffers()
     bounds = np.frombuffer(bounds_buffer, np.int32)[: len(pieces) + 1].astype(np.int64)
     heap = np.frombuffer(heap_buffer, np.uint8) if heap_buffer is not None else np.empty(0, np.uint8)
@@ -63,7 +64,7 @@ def join_pieces(parts: Sequence[Part], host: int) -> Vectors:
     list_bounds = np.concatenate([[0], np.cumsum(counts), [counts.sum()]])
     return Vectors(
         keys=unique,
-        vectors=_lists(list_bounds, arguments),
+        vectors=lists_of(list_bounds, arguments),
         received_bytes=np.append(np.diff(runs), 0),
         pieces=pieces_of,
     )
@@ -77,11 +78,3 @@ def _split(heap: U8, runs: I64) -> tuple[pa.Array, I64]:
     starts = np.append(runs[:1], ends[:-1] + 1) if len(ends) else np.empty(0, np.int64)
     lengths = ends - starts + (heap[ends] != 0)
     return texts(heap, starts, lengths), np.diff(np.searchsorted(ends, runs)).astype(np.int64)
-
-
-def _strings() -> pa.Array:
-    return pa.array([], pa.string())
-
-
-def _lists(bounds: np.ndarray, strings: pa.Array) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(bounds.astype(np.int32)), strings)

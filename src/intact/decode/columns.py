@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from intact.decode.arrow import array_of, numpy_of
 from intact.decode.records import U64, Part, Rows
 from intact.model.identity import mix_columns, process_ids
 
@@ -60,17 +61,8 @@ def shared_columns(host: int, rows: Rows, kind: npt.NDArray[np.uint8], thing: U6
 
 def batch_of(schema: pa.Schema, columns: Columns) -> pa.RecordBatch:
     """Columns to a record batch of exactly this schema."""
-    arrays = [_array(columns[field.name], field.type) for field in schema]
+    arrays = [c if isinstance(c := columns[f.name], pa.Array) else array_of(c, f.type) for f in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _array(column: Column, kind: pa.DataType) -> pa.Array:
-    if isinstance(column, pa.Array):
-        return column
-    if pa.types.is_boolean(kind):
-        return pa.array(column, kind)
-    values = np.ascontiguousarray(column, kind.to_pandas_dtype())
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
 def in_order(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch | None:
@@ -78,10 +70,10 @@ def in_order(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch | None:
     if not batches:
         return None
     whole = batches[0] if len(batches) == 1 else pa.concat_batches(list(batches))
-    at = whole.column("at_ns").to_numpy(zero_copy_only=True)
+    at = numpy_of(whole.column("at_ns"))
     if len(at) < 2 or bool((at[1:] >= at[:-1]).all()):
         return whole
-    return whole.take(pa.array(np.argsort(at, kind="stable")))
+    return whole.take(array_of(np.argsort(at, kind="stable")))
 
 
 def start_times(entered: U64, ended: U64) -> U64:
@@ -96,4 +88,4 @@ def lengths_of(part: Part, field: str) -> npt.NDArray[np.int64]:
 
 def join_texts(chosen: npt.NDArray[np.bool_], first: pa.Array, second: pa.Array) -> pa.Array:
     """`first` where chosen, else `second`."""
-    return pc.if_else(pa.array(chosen), first, second)
+    return pc.if_else(array_of(chosen), first, second)

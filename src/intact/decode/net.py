@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from intact.decode import wire
+from intact.decode.arrow import array_of, binary_of, empty_texts
 from intact.decode.columns import batch_of, epoch, join_texts, lengths_of, normalised, shared_columns, start_times
 from intact.decode.records import Mask, Part, Rows
-from intact.decode.text import empty_texts, texts
+from intact.decode.text import texts
 from intact.model.effects import NET, Kind
 from intact.model.identity import mix_columns
 
@@ -76,7 +77,7 @@ def _inet_texts(family: npt.NDArray[np.uint16], addresses: npt.NDArray[np.void])
     keys = mix_columns(halves[:, 0], halves[:, 1], np.where(inet, family, 0).astype(np.uint64))
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     names = [inet_text(int(family[i]), addresses[i].tobytes()) if inet[i] else "" for i in first.tolist()]
-    return pa.array(names, pa.string()).take(pa.array(inverse))
+    return binary_of([name.encode() for name in names], pa.string()).take(array_of(inverse))
 
 
 def inet_text(family: int, address: bytes) -> str:

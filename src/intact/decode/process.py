@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from intact.decode import wire
 from intact.decode.argv import Vectors, exec_keys
+from intact.decode.arrow import empty_texts, lists_of
 from intact.decode.columns import Column, batch_of, epoch, lengths_of, process_column, shared_columns
 from intact.decode.records import I64, U64, Part, Rows
-from intact.decode.text import empty_texts, fixed_texts, texts
+from intact.decode.text import fixed_texts, texts
 from intact.model.effects import PROCESS, Kind
 from intact.model.facts import Process
 from intact.model.identity import process_ids
@@ -102,7 +103,7 @@ def _process_columns(part: Part, host: int, offset_ns: int) -> dict[str, Column]
         "comm": fixed_texts(rows["comm"]),
         "exe": empty_texts(count),
         "cwd": empty_texts(count),
-        "argv": pa.ListArray.from_arrays(pa.array(np.zeros(count + 1, np.int32)), pa.array([], pa.string())),
+        "argv": lists_of(np.zeros(count + 1, np.int32), empty_texts(0)),
         "is_thread": np.zeros(count, bool),
         "exit_code": np.full(count, -1, np.int32),
     }

@@ -5,16 +5,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from intact.decode.arrow import array_of, binary_of, empty_texts
 from intact.decode.records import I64
 
 U8 = npt.NDArray[np.uint8]
-
-
-def empty_texts(count: int) -> pa.Array:
-    """`count` empty strings."""
-    return pa.Array.from_buffers(
-        pa.string(), count, [None, pa.py_buffer(np.zeros(count + 1, np.int32)), pa.py_buffer(b"")]
-    )
 
 
 def gather(ring: U8, starts: I64, lengths: npt.NDArray[np.integer]) -> pa.Array:
@@ -28,9 +22,9 @@ def gather(ring: U8, starts: I64, lengths: npt.NDArray[np.integer]) -> pa.Array:
     offsets[0::2] = starts
     offsets[1::2] = starts + lengths
     if not count:
-        return pa.array([], pa.binary())
+        return binary_of([], pa.binary())
     both = pa.Array.from_buffers(pa.binary(), 2 * count - 1, [None, pa.py_buffer(offsets), pa.py_buffer(ring)])
-    return both.take(pa.array(np.arange(0, 2 * count - 1, 2)))
+    return both.take(array_of(np.arange(0, 2 * count - 1, 2)))
 
 
 def texts(ring: U8, starts: I64, lengths: npt.NDArray[np.integer]) -> pa.Array:
@@ -51,11 +45,11 @@ def to_text(raw: pa.Array) -> pa.Array:
 def _escape(raw: pa.Array) -> pa.Array:
     suspect = _rows_beyond_ascii(raw)
     escaped = [
-        bytes(value.as_py()).decode("utf-8", "backslashreplace").encode() for value in raw.take(pa.array(suspect))
+        bytes(value.as_py()).decode("utf-8", "backslashreplace").encode() for value in raw.take(array_of(suspect))
     ]
     mask = np.zeros(len(raw), bool)
     mask[suspect] = True
-    return pc.replace_with_mask(raw, pa.array(mask), pa.array(escaped, pa.binary())).cast(pa.string())
+    return pc.replace_with_mask(raw, array_of(mask), binary_of(escaped, pa.binary())).cast(pa.string())
 
 
 def _rows_beyond_ascii(raw: pa.Array) -> I64:
