@@ -15,4 +15,15 @@ struct call_table {
     __array(values, int(void *));
 };
 
+#define EINTR 4
+#define ERESTART_FIRST 512
+#define ERESTART_LAST 516
+
+/* 0 or a negative errno. A call that a signal broke off has a code the user never sees. */
+static __always_inline __s32 result_of(long result) {
+    if (result <= -ERESTART_FIRST && result >= -ERESTART_LAST)
+        return -EINTR;
+    return result < 0 ? result : 0;
+}
+
 #endif

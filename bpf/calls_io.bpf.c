@@ -22,8 +22,6 @@ static __always_inline void moved(int fd, __u32 direction, long bytes, struct op
         net_count(opened, direction, bytes);
 }
 
-static __always_inline bool is_socket(const struct open_file *opened) { return (opened->mode & S_IFMT) == S_IFSOCK; }
-
 /* Where the first bytes of a vectored call are. */
 static __always_inline const void *first_bytes(struct pt_regs *regs, bool vectored) {
     const void *buffer = (const void *)regs->si;
@@ -80,7 +78,7 @@ static __always_inline void close_one(int fd) {
         return;
     io_cut(&opened, fd);
     if (is_socket(&opened) && !opened.references)
-        net_closed(&opened, fd);
+        net_closed(&opened, fd, 0);
 }
 
 SEC("tp_btf/sys_enter")
@@ -97,51 +95,55 @@ int BPF_PROG(enter_dup, struct pt_regs *regs, long number) {
     return 0;
 }
 
+#define MOST_DESCRIPTORS 65536
+
 struct descriptors {
     __u64 open_words;
     __u64 word;
-    __u32 base;
     __u32 first;
     __u32 last;
-    __u32 is_closing; /* sockets too; not at an exec that may fail */
+    __u64 exec_words; /* descriptors with CLOEXEC */
+    __u32 is_exec;    /* only those are closed, and only if it succeeds */
 };
 
-static long cut_descriptor(__u32 index, void *context) {
+static __always_inline bool closes_on_exec(const struct descriptors *walk, __u32 fd) {
+    __u64 word = 0;
+    bpf_probe_read_kernel(&word, sizeof(word), (const void *)(walk->exec_words + fd / 64 * sizeof(__u64)));
+    return word >> (fd & 63) & 1;
+}
+
+static long cut_descriptor(__u32 fd, void *context) {
     struct descriptors *walk = context;
-    __u32 fd = walk->base + index;
-    if (!(walk->word >> (index & 63) & 1) || fd < walk->first || fd > walk->last)
+    if (!(fd & 63)) {
+        walk->word = 0;
+        bpf_probe_read_kernel(&walk->word, sizeof(walk->word), (const void *)(walk->open_words + fd / 8));
+    }
+    if (!(walk->word >> (fd & 63) & 1) || fd < walk->first || fd > walk->last)
         return 0;
     struct open_file opened;
     if (file_of(fd, &opened))
         return 0;
     io_cut(&opened, fd);
-    if (walk->is_closing && is_socket(&opened) && !opened.references)
-        net_closed(&opened, fd);
-    return 0;
-}
-
-static long cut_word(__u32 index, void *context) {
-    struct descriptors *walk = context;
-    walk->word = 0;
-    bpf_probe_read_kernel(&walk->word, sizeof(walk->word), (const void *)(walk->open_words + index * sizeof(__u64)));
-    if (!walk->word)
+    if (!is_socket(&opened) || opened.references)
         return 0;
-    walk->base = index * 64;
-    bpf_loop(64, cut_descriptor, walk, 0);
+    if (!walk->is_exec)
+        net_closed(&opened, fd, 0);
+    else if (closes_on_exec(walk, fd))
+        net_closed(&opened, fd, 1);
     return 0;
 }
 
-static __noinline int cut_range(__u32 first, __u32 last, __u32 is_closing) {
+static __always_inline void cut_range(__u32 first, __u32 last, __u32 is_exec) {
     struct task_struct *task = bpf_get_current_task_btf();
     struct files_struct *files = task->files;
     if (!files)
-        return 0;
+        return;
     struct fdtable *table = files->fdt;
     struct descriptors walk = {.open_words = (__u64)table->open_fds, .first = first, .last = last};
-    walk.is_closing = is_closing;
-    __u32 words = table->max_fds / 64;
-    bpf_loop(words > 1024 ? 1024 : words, cut_word, &walk, 0);
-    return 0;
+    walk.exec_words = (__u64)table->close_on_exec;
+    walk.is_exec = is_exec;
+    __u32 slots = table->max_fds;
+    bpf_loop(slots > MOST_DESCRIPTORS ? MOST_DESCRIPTORS : slots, cut_descriptor, &walk, 0);
 }
 
 #define CLOSE_RANGE_CLOEXEC 4
@@ -149,14 +151,14 @@ static __noinline int cut_range(__u32 first, __u32 last, __u32 is_closing) {
 SEC("tp_btf/sys_enter")
 int BPF_PROG(enter_close_range, struct pt_regs *regs, long number) {
     if (!(regs->dx & CLOSE_RANGE_CLOEXEC))
-        cut_range(regs->di, regs->si, 1);
+        cut_range(regs->di, regs->si, 0);
     return 0;
 }
 
 /* Descriptors with CLOEXEC are closed inside exec, before its event: all sums are cut here. */
 SEC("tp_btf/sys_enter")
 int BPF_PROG(enter_exec, struct pt_regs *regs, long number) {
-    cut_range(0, -1, 0);
+    cut_range(0, -1, 1);
     return 0;
 }
 

@@ -73,6 +73,17 @@ const volatile __u8 watched[CALLS] = {
     [292] = IO_CUT,    /* dup3 */
     [322] = IO_CUT,    /* execveat */
     [436] = IO_CUT,    /* close_range */
+    [42] = NET_PEER,   /* connect */
+    [43] = NET_CALL,   /* accept */
+    [44] = NET_CALL,   /* sendto */
+    [45] = NET_SUM,    /* recvfrom */
+    [46] = NET_CALL,   /* sendmsg */
+    [47] = NET_SUM,    /* recvmsg */
+    [49] = NET_PEER,   /* bind */
+    [50] = NET_CALL,   /* listen */
+    [288] = NET_CALL,  /* accept4 */
+    [299] = NET_SUM,   /* recvmmsg */
+    [307] = NET_CALL,  /* sendmmsg */
     [9] = TLS_MAP,     /* mmap */
 };
 

@@ -10,6 +10,7 @@
 #include "io.bpf.c"
 #include "net.bpf.c"
 #include "calls_io.bpf.c"
+#include "calls_net.bpf.c"
 #include "process.bpf.c"
 #include "mapped.bpf.c"
 #include "dispatch.bpf.c"

@@ -20,9 +20,6 @@ DEFINE_EMIT(file, FAMILY_FILE, struct intact_file)
 #define O_CREAT_WRONLY_TRUNC 01101
 #define O_TMPFILE_BIT 020000000
 #define FMODE_CREATED 0x100000
-#define EINTR 4
-#define ERESTART_FIRST 512
-#define ERESTART_LAST 516
 #define VARIABLE_BYTES (CLASS_16K - sizeof(struct intact_file))
 
 /* Which argument holds what, one-based; 0: none. */
@@ -95,12 +92,6 @@ static __always_inline __u64 argument(struct pt_regs *regs, __u8 which) {
         return regs->r8;
     }
     return 0;
-}
-
-static __always_inline __s32 result_of(long result) {
-    if (result <= -ERESTART_FIRST && result >= -ERESTART_LAST)
-        return -EINTR;
-    return result < 0 ? result : 0;
 }
 
 struct text_scan {

@@ -9,7 +9,9 @@
 
 /* `bytes` went through an open socket; direction as in io.bpf.h. */
 static __noinline int net_count(const struct open_file *opened, __u32 direction, __u64 bytes);
-/* The last descriptor of a socket is about to be closed. */
-static __noinline int net_closed(const struct open_file *opened, int fd);
+/* The last descriptor of a socket is about to be closed; at an exec, only if that succeeds. */
+static __noinline int net_closed(const struct open_file *opened, int fd, __u32 is_exec);
+/* The exec succeeded: the sockets it closed are reported. */
+static __noinline int net_exec(void);
 
 #endif

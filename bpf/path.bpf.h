@@ -62,6 +62,8 @@ struct open_file {
     __u32 pad;
 };
 
+static __always_inline bool is_socket(const struct open_file *opened) { return (opened->mode & S_IFMT) == S_IFSOCK; }
+
 /* The walk from a dentry and its mount upward, in scratch `which`. Not 0 if there is nothing to walk. */
 static __noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct path_found *found);
 /* The file behind a descriptor of the current task. Not 0 if there is none. */

@@ -138,6 +138,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_tid, struct linux_binp
     struct task_state *state = scope_state();
     if (!state)
         return 0;
+    net_exec();
     struct intact_exec exec;
     char *joined = NULL;
     fill_header(&exec.h, state->start_ns, TYPE_EXEC, 0);
@@ -154,7 +155,7 @@ int BPF_PROG(on_exit, struct task_struct *task) {
     struct task_state *state = scope_state();
     if (!state || task->signal->live.counter > 0)
         return 0;
-    cut_range(0, -1, 1);
+    cut_range(0, -1, 0);
     struct intact_exit record;
     fill_header(&record.h, state->start_ns, TYPE_EXIT, 0);
     struct signal_struct *signal = task->signal;

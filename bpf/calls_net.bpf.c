@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * The system calls of sockets.
+ */
+#include "calls.bpf.h"
+#include "io.bpf.h"
+#include "net.bpf.h"
+#include "tls.bpf.h"
+
+#define SOCKADDR_BYTES 128
+#define SOCK_STREAM 1
+#define MSG_FASTOPEN 0x20000000
+#define MESSAGES 1024 /* the kernel takes no more in one call */
+#define MMSGHDR_BYTES 64
+#define MSG_LEN_OFFSET 56
+
+/* An address as the user gave it. */
+struct given_address {
+    __u32 call; /* number plus one */
+    __u32 length;
+    union {
+        __u16 family;
+        __u8 bytes[SOCKADDR_BYTES];
+    };
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct given_address);
+} given_addresses SEC(".maps");
+
+struct destination {
+    __u64 socket;
+    __u64 address; /* hash */
+};
+
+/* Where datagrams of a socket went: each is told once. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 8192);
+    __type(key, struct destination);
+    __type(value, __u8);
+} net_destinations SEC(".maps");
+
+/* Reads the user's address. Not 0 if it cannot be read. */
+static __noinline int take_address(struct given_address *given, __u64 address, __u32 length) {
+    if (!given)
+        return -1;
+    if (length > SOCKADDR_BYTES)
+        length = SOCKADDR_BYTES;
+    given->length = 0;
+    given->family = 0;
+    if (length < sizeof(__u16) || bpf_probe_read_user(given->bytes, length, (const void *)address))
+        return -1;
+    given->length = length;
+    return 0;
+}
+
+static __noinline struct given_address *given_address(void) {
+    return bpf_task_storage_get(&given_addresses, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* Puts the user's address into a record, as the peer, or as our own end for a bind. */
+static __noinline int put_address(struct intact_net *net, const struct given_address *given, __u32 is_own) {
+    if (!net || !given || !given->length)
+        return 0;
+    net->family = given->family;
+    if (given->family == AF_UNIX) {
+        __u32 length = given->length - sizeof(__u16);
+        if (length > NET_DATA_BYTES)
+            length = NET_DATA_BYTES;
+        net->h.flags &= ~FLAG_FROM_FILE;
+        net->h.length = 0;
+        if (!length || bpf_probe_read_kernel(net->data, length, given->bytes + sizeof(__u16)))
+            return 0;
+        /* A path ends at its NUL; a padded one has many. */
+        if (net->data[0]) {
+            __u32 kept = 0;
+            for (; kept < NET_DATA_BYTES; kept++)
+                if (kept >= length || !net->data[kept])
+                    break;
+            length = kept;
+        }
+        net->h.length = length;
+        return 0;
+    }
+    if (given->family != AF_INET && given->family != AF_INET6)
+        return 0;
+    __u16 port = bpf_ntohs(*(const __u16 *)(given->bytes + 2));
+    __u8 *address = is_own ? net->local_address : net->address;
+    if (is_own)
+        net->local_port = port;
+    else
+        net->port = port;
+    __builtin_memset(address, 0, 16);
+    if (given->family == AF_INET)
+        bpf_probe_read_kernel(address, 4, given->bytes + 4);
+    else
+        bpf_probe_read_kernel(address, 16, given->bytes + 8);
+    return 0;
+}
+
+/* connect and bind: the address is read at entry. */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(enter_address, struct pt_regs *regs, long number) {
+    struct given_address *given = given_address();
+    if (given)
+        given->call = take_address(given, regs->si, regs->dx) ? 0 : number + 1;
+    return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(exit_address, struct pt_regs *regs, long result) {
+    struct task_state *state = scope_state();
+    if (!state)
+        return 0;
+    __u32 number = regs->orig_ax;
+    bool is_bind = number == 49;
+    struct open_file opened;
+    struct given_address *given = given_address();
+    struct intact_net *net = net_new(state, is_bind ? NET_BIND : NET_CONNECT, regs->di);
+    if (!net || !given) {
+        count_lost(FAMILY_NET, LOST_MAP_FULL);
+        return 0;
+    }
+    net->enter_ns = scope_entered(state, number);
+    net->result = result_of(result);
+    if (given->call != number + 1)
+        take_address(given, regs->si, regs->dx);
+    given->call = 0;
+    if (!file_of(regs->di, &opened) && is_socket(&opened))
+        net_ends(net, &opened);
+    /* The socket knows best where it is; it forgets when it was refused. */
+    bool is_inet = net->family == AF_INET || net->family == AF_INET6;
+    bool knows = is_inet ? (is_bind ? net->local_port : net->port) : net->h.length;
+    if (result || !knows)
+        put_address(net, given, is_bind);
+    emit_net(net);
+    return 0;
+}
+
+/* accept and listen. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(exit_server, struct pt_regs *regs, long result) {
+    struct task_state *state = scope_state();
+    if (!state)
+        return 0;
+    __u32 number = regs->orig_ax;
+    bool is_accept = number != 50;
+    int fd = is_accept && result >= 0 ? result : regs->di;
+    struct open_file opened;
+    struct intact_net *net = net_new(state, is_accept ? NET_ACCEPT : NET_LISTEN, fd);
+    if (!net) {
+        count_lost(FAMILY_NET, LOST_MAP_FULL);
+        return 0;
+    }
+    net->enter_ns = scope_entered(state, number);
+    net->result = result_of(result);
+    if (!file_of(fd, &opened) && is_socket(&opened))
+        net_ends(net, &opened);
+    emit_net(net);
+    return 0;
+}
+
+/* A datagram was sent to an address: told once for a socket and address, and once more if it failed. */
+static __noinline int datagram(struct pt_regs *regs, __u64 address, __u32 length, long result) {
+    struct task_state *state = scope_state();
+    struct given_address *given = given_address();
+    struct open_file opened;
+    if (!state || !given || take_address(given, address, length))
+        return 0;
+    if (file_of(regs->di, &opened) || !is_socket(&opened))
+        return 0;
+    struct destination key = {.socket = opened.inode, .address = 14695981039346656037ULL ^ (result < 0)};
+    for (__u32 i = 0; i < SOCKADDR_BYTES; i++) {
+        if (i >= given->length)
+            break;
+        key.address = (key.address ^ given->bytes[i]) * 1099511628211ULL;
+    }
+    __u8 told = 1;
+    if (bpf_map_lookup_elem(&net_destinations, &key))
+        return 0;
+    bpf_map_update_elem(&net_destinations, &key, &told, BPF_ANY);
+    struct intact_net *net = net_new(state, NET_SEND, regs->di);
+    if (!net) {
+        count_lost(FAMILY_NET, LOST_MAP_FULL);
+        return 0;
+    }
+    net->enter_ns = scope_entered(state, regs->orig_ax);
+    net->result = result_of(result);
+    net_ends(net, &opened);
+    put_address(net, given, 0);
+    emit_net(net);
+    return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(exit_sendto, struct pt_regs *regs, long result) {
+    struct open_file opened;
+    if (!in_scope())
+        return 0;
+    if (regs->r8)
+        datagram(regs, regs->r8, regs->r9, result);
+    if (result <= 0)
+        return 0;
+    moved(regs->di, SUM_WRITE, result, &opened);
+    tls_note_send(regs->di, (const void *)regs->si);
+    return 0;
+}
+
+struct user_message {
+    __u64 name;
+    __u32 name_length;
+    __u32 pad;
+};
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(exit_sendmsg, struct pt_regs *regs, long result) {
+    struct open_file opened;
+    struct user_message message = {};
+    if (!in_scope())
+        return 0;
+    bpf_probe_read_user(&message, sizeof(message), (const void *)regs->si);
+    if (message.name)
+        datagram(regs, message.name, message.name_length, result);
+    if (result <= 0)
+        return 0;
+    moved(regs->di, SUM_WRITE, result, &opened);
+    tls_note_send(regs->di, tls_first_of_message((const void *)regs->si));
+    return 0;
+}
+
+struct messages {
+    __u64 base;
+    __u64 bytes;
+};
+
+static long one_message(__u32 index, void *context) {
+    struct messages *messages = context;
+    __u64 at = messages->base + index * MMSGHDR_BYTES;
+    __u32 length = 0;
+    bpf_probe_read_user(&length, sizeof(length), (const void *)(at + MSG_LEN_OFFSET));
+    messages->bytes += length;
+    return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(exit_messages, struct pt_regs *regs, long result) {
+    struct open_file opened;
+    struct user_message message = {};
+    if (!in_scope())
+        return 0;
+    bool is_send = regs->orig_ax == 307;
+    if (is_send) {
+        for (__u32 i = 0; i < 8; i++) {
+            if (i && i >= result)
+                break;
+            bpf_probe_read_user(&message, sizeof(message), (const void *)(regs->si + i * MMSGHDR_BYTES));
+            if (message.name)
+                datagram(regs, message.name, message.name_length, result);
+        }
+    }
+    if (result <= 0)
+        return 0;
+    struct messages messages = {.base = regs->si};
+    bpf_loop(result > MESSAGES ? MESSAGES : result, one_message, &messages, 0);
+    moved(regs->di, is_send ? SUM_WRITE : SUM_READ, messages.bytes, &opened);
+    return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(exit_recvmsg, struct pt_regs *regs, long result) {
+    struct open_file opened;
+    if (result <= 0 || !in_scope())
+        return 0;
+    moved(regs->di, SUM_READ, result, &opened);
+    tls_note_receive(regs->di, tls_first_of_message((const void *)regs->si), result);
+    return 0;
+}
+
+struct call_table net_enter SEC(".maps") = {
+    .values =
+        {
+            [42] = (void *)&enter_address,
+            [49] = (void *)&enter_address,
+        },
+};
+
+/* recvfrom is a read of a socket. */
+struct call_table net_exit SEC(".maps") = {
+    .values =
+        {
+            [42] = (void *)&exit_address,
+            [43] = (void *)&exit_server,
+            [44] = (void *)&exit_sendto,
+            [45] = (void *)&exit_read,
+            [46] = (void *)&exit_sendmsg,
+            [47] = (void *)&exit_recvmsg,
+            [49] = (void *)&exit_address,
+            [50] = (void *)&exit_server,
+            [288] = (void *)&exit_server,
+            [299] = (void *)&exit_messages,
+            [307] = (void *)&exit_messages,
+        },
+};
