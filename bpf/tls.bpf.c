@@ -176,6 +176,10 @@ static __always_inline bool is_ex(__u32 role) { return role == ROLE_READ_EX || r
 
 static __always_inline void push(struct pt_regs *ctx, struct tls_thread *thread, __u32 role) {
     __u32 depth = thread->depth;
+    struct tls_frame *top = tls_top(thread);
+    /* Hooked twice (one file seen through two mounts of a container store): one call is one frame. */
+    if (top && top->stack == PT_REGS_SP(ctx) && top->role == role)
+        depth--;
     if (depth >= TLS_DEPTH) {
         /* Calls that never returned (a thread of coroutines, a longjmp) are the oldest. */
         for (int i = 0; i < TLS_DEPTH - 1; i++)

@@ -18,7 +18,7 @@ from intact.model.slice import Unheard
 
 # Between a ClientHello and the first plaintext lie a handshake and, at most, a slow resolution of the file.
 GRACE_NS = 3_000_000_000
-CHECK_S = 0.5  # how often talkers are looked through
+CHECK_S = 0.1  # how often talkers are looked through: one that leaves sooner is named by its comm alone
 # Files mapped by one process after an exec are looked for again: the linker, and what it loads later.
 AGAIN_S = (0.02, 0.1, 0.5, 2.0)
 # Bounds on what a hostile scope can make us keep.
@@ -26,6 +26,7 @@ MAX_PENDING = 256
 MAX_FILES = 65536
 MAX_MAPS_BYTES = 4 << 20
 MAX_NOTES = 64
+MAX_TALKERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Targets:
         self._pending: list[Future[list[str]]] = []
         self._again: list[tuple[float, int]] = []
         self._notes: list[str] = []
+        self._exes: dict[tuple[int, int], tuple[str, _File | None]] = {}  # of talkers, read while they run
         self._next_check = 0.0
         self._closed = False
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tls-targets")
@@ -149,12 +151,15 @@ class Targets:
         before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - grace_ns
         found: dict[tuple[int, int, str, int], Unheard] = {}
         for talker in self._uprobes.talkers():
+            exe = self._exe_of(talker)
             count = talker.earlier_unheard + self._is_unheard(talker, before)
+            # The table is read often: what is settled, and what a process gone by now left, is not kept in it.
+            if count or (talker.hello_ns <= before and (talker.heard or not exe)):
+                self._uprobes.forget(talker)
             if not count:
                 continue
-            self._uprobes.forget(talker)
             key = (talker.tgid, talker.start_ns, talker.address, talker.port)
-            known = found.get(key) or self._describe(talker)
+            known = found.get(key) or self._describe(talker, exe)
             found[key] = replace(
                 known,
                 connections=known.connections + count,
@@ -168,11 +173,22 @@ class Targets:
             return False
         return talker.sends > 0 or not self._uprobes.is_hooked(talker.tgid)
 
-    def _describe(self, talker: Talker) -> Unheard:
-        exe = _exe(talker.tgid, talker.start_ns)
-        hooked = self._uprobes.is_hooked(talker.tgid)
-        file = _identity(f"/proc/{talker.tgid}/exe") if exe else None
+    def _exe_of(self, talker: Talker) -> str:
+        key = (talker.tgid, talker.hello_ns)  # an exec gives the process another exe
+        if key not in self._exes:
+            exe = _exe(talker.tgid, talker.start_ns)
+            if not exe:
+                return ""
+            if len(self._exes) >= MAX_TALKERS:
+                self._exes.pop(next(iter(self._exes)))
+            self._exes[key] = (exe, _identity(f"/proc/{talker.tgid}/exe"))
+        return self._exes[key][0]
+
+    def _describe(self, talker: Talker, exe: str) -> Unheard:
+        _, file = self._exes.get((talker.tgid, talker.hello_ns), ("", None))
         why = self._done.get(file, "") if file else ""
+        if self._uprobes.is_hooked(talker.tgid):
+            why = "its hooked functions were not used for this"
         return Unheard(
             tgid=talker.tgid,
             start_ns=talker.start_ns,
@@ -181,7 +197,7 @@ class Targets:
             exe=exe or talker.comm,
             address=talker.address,
             port=talker.port,
-            reason="its hooked functions were not used for this" if hooked else why or "no TLS functions found",
+            reason=why or "no TLS functions found",
         )
 
 

@@ -119,19 +119,26 @@ class Uprobes:
         self._callers = self._need(loader.map_fd("tls_callers"))
         self._files = self._need(loader.map_fd("tls_files"))
         self._mapped = self._need(loader.map_fd("tls_mapped"))
-        self._links: list[int] = []
+        self._links: dict[tuple[int, int], list[int]] = {}  # by device and inode
 
     def attach(self, path: str, functions: Iterable[TlsFunction]) -> str:
         """Hook the functions of one file; the reason in words if that failed, else ""."""
         functions = list(functions)[:MAX_PLACES]
-        error = self._attach(self._enter, path, functions, at_return=False)
-        if not error:
-            error = self._attach(self._return, path, [f for f in functions if f.role in AT_RETURN], at_return=True)
-        return error
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            return error.strerror or "gone"
+        # What hung on this inode is about other contents: breakpoints there would break the program.
+        for link in self._links.pop((status.st_dev, status.st_ino), []):
+            os.close(link)
+        links = self._links[(status.st_dev, status.st_ino)] = []
+        problem = self._attach(self._enter, path, functions, links)
+        return problem or self._attach(self._return, path, [f for f in functions if f.role in AT_RETURN], links)
 
     def detach(self) -> None:
         """Take every hook off. May be called twice."""
-        links, self._links = self._links, []
+        links = [link for made in self._links.values() for link in made]
+        self._links.clear()
         if links:
             # The kernel waits for a grace period at each close, and those can be waited for together.
             with ThreadPoolExecutor(max_workers=min(len(links), MAX_CLOSERS)) as closers:
@@ -167,17 +174,17 @@ class Uprobes:
         key = c_uint32(tgid)
         return bool(self._library.intact_map_has(self._callers, byref(key)) == 1)
 
-    def _attach(self, program: int, path: str, functions: list[TlsFunction], *, at_return: bool) -> str:
+    def _attach(self, program: int, path: str, functions: list[TlsFunction], links: list[int]) -> str:
         if not functions:
             return ""
         places = (_Place * len(functions))(*[_Place(f.file_offset, f.role.value) for f in functions])
-        links = (c_int * len(functions))()
-        made = self._library.intact_uprobes_attach(
-            program, os.fsencode(path), places, len(functions), at_return, links, len(functions)
+        made = (c_int * len(functions))()
+        count = self._library.intact_uprobes_attach(
+            program, os.fsencode(path), places, len(functions), program == self._return, made, len(functions)
         )
-        if made < 0:
-            return os.strerror(-made)
-        self._links.extend(links[:made])
+        if count < 0:
+            return os.strerror(-count)
+        links.extend(made[:count])
         return ""
 
     @staticmethod
