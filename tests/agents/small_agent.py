@@ -2,7 +2,7 @@
 
 It speaks four wire APIs, streamed or whole, and acts in the four ways agents do: a child process for each command,
 parallel commands in threads, a shell it keeps open, and files it touches within its own process.
-`MODEL_API_URL` and `MODEL_API_KEY` say where the model is.
+`MODEL_API_URL` and `MODEL_API_KEY` say where the model is; `MODEL_API_HEADERS` (JSON) and `MODEL_API_QUERY` add to requests.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 import urllib.parse
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,9 +146,17 @@ class Toolbox:
             "write_file": write_file,
             "read_file": read_file,
         }
+        self._threads = ThreadPoolExecutor(8)
+        self._started: dict[str, Future[Result]] = {}
+
+    def start(self, call: Call) -> None:
+        """Begin a call before the answer that asks for it has ended; `run` waits for its result."""
+        self._started[call.id] = self._threads.submit(self._result, call)
 
     def run(self, calls: tuple[Call, ...]) -> tuple[Result, ...]:
         """The results, in the order of the calls."""
+        if any(call.id in self._started for call in calls):
+            return tuple(self._started.pop(call.id).result() for call in calls)
         if len(calls) == 1:
             return (self._result(calls[0]),)
         with ThreadPoolExecutor(len(calls)) as threads:
@@ -402,12 +410,32 @@ class ModelError(Exception):
     """The model's API did not give an answer."""
 
 
+class Eager:
+    """Starts each call of an Anthropic stream as soon as its arguments are whole, while the answer still comes."""
+
+    def __init__(self, start: Callable[[Call], None]) -> None:
+        self._start = start
+        self._blocks: dict[int, tuple[Json, list[str]]] = {}
+
+    def see(self, event: Json) -> None:
+        """Take one event of the stream."""
+        kind = event["type"]
+        if kind == "content_block_start" and event["content_block"]["type"] == "tool_use":
+            self._blocks[event["index"]] = (event["content_block"], [])
+        elif kind == "content_block_delta" and event["index"] in self._blocks:
+            self._blocks[event["index"]][1].append(event["delta"]["partial_json"])
+        elif kind == "content_block_stop" and event["index"] in self._blocks:
+            block, parts = self._blocks.pop(event["index"])
+            self._start(Call(id=block["id"], name=block["name"], arguments=json.loads("".join(parts) or "{}")))
+
+
 class Model:
     """One provider over one kept-alive connection."""
 
-    def __init__(self, api: Api, *, stream: bool, accept_encoding: str) -> None:
+    def __init__(self, api: Api, *, stream: bool, accept_encoding: str, eager: Eager | None = None) -> None:
         self._api = api
         self._stream = stream
+        self._eager = eager
         url = urllib.parse.urlsplit(os.environ["MODEL_API_URL"])
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(url.netloc, timeout=NETWORK_TIMEOUT_S)
@@ -416,7 +444,10 @@ class Model:
             "user-agent": "small-agent/1",
             "accept-encoding": accept_encoding,
             api.key_header: api.key_prefix + os.environ.get("MODEL_API_KEY", ""),
+            **json.loads(os.environ.get("MODEL_API_HEADERS", "{}")),
         }
+        query = os.environ.get("MODEL_API_QUERY", "")
+        self._query = ("&" if "?" in (api.streamed_target if stream else api.target) else "?") + query if query else ""
         if api.key_header == "x-api-key":
             self._headers["anthropic-version"] = "2023-06-01"
 
@@ -434,7 +465,7 @@ class Model:
         raise ModelError(f"no answer after {TRIES} tries: {problem}")
 
     def _ask(self, body: bytes) -> Json:
-        target = self._api.streamed_target if self._stream else self._api.target
+        target = (self._api.streamed_target if self._stream else self._api.target) + self._query
         self._connection.request("POST", target, body, self._headers)
         response = self._connection.getresponse()
         if response.status != 200:
@@ -442,7 +473,12 @@ class Model:
         if not self._stream:
             whole: Json = json.loads(b"".join(_content(response)))
             return whole
-        return self._api.fold(list(_events(_content(response))))
+        events: list[Json] = []
+        for event in _events(_content(response)):
+            events.append(event)
+            if self._eager is not None:
+                self._eager.see(event)
+        return self._api.fold(events)
 
 
 def _content(response: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -484,9 +520,15 @@ def main() -> int:
     parser.add_argument("--api", choices=tuple(APIS), default="anthropic")
     parser.add_argument("--whole", action="store_true", help="ask for answers that are not streamed")
     parser.add_argument("--accept-encoding", default="identity", help="gzip is understood")
+    parser.add_argument("--eager", action="store_true", help="start a call when it is written (Anthropic, streamed)")
     arguments = parser.parse_args()
-    model = Model(APIS[arguments.api], stream=not arguments.whole, accept_encoding=arguments.accept_encoding)
     toolbox = Toolbox()
+    model = Model(
+        APIS[arguments.api],
+        stream=not arguments.whole,
+        accept_encoding=arguments.accept_encoding,
+        eager=Eager(toolbox.start) if arguments.eager else None,
+    )
     entries: list[Entry] = []
     try:
         for prompt in arguments.prompt:
