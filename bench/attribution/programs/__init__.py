@@ -1,0 +1,1 @@
+"""Programs that run inside (and beside) the observed scope; each is a script without imports of ours."""
