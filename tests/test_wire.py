@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from intact.collect import capture_file, machine
 from intact.decode import wire
 
 WIRE_H = Path(__file__).parents[1] / "bpf" / "wire.h"
@@ -72,3 +73,13 @@ def test_every_number_agrees() -> None:
         f'_Static_assert(COUNT_COUNTERS == {len(wire.Counter)}, "counters");',
     ]
     assert compile_claims(claims) == ""
+
+
+def test_the_collector_reads_the_same_header() -> None:
+    for field in machine.HEAD.names or ():
+        assert machine.HEAD.fields is not None
+        assert machine.HEAD.fields[field][1] == getattr(wire.Header, field).offset
+    assert machine.HEAD.itemsize == sizeof(wire.Header)
+    assert wire.FAMILIES == machine.FAMILIES
+    assert len(wire.Counter) == machine.COUNTERS
+    assert capture_file.WIRE_VERSION == wire.WIRE_VERSION

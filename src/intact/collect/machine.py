@@ -16,9 +16,10 @@ from intact.model.slice import Host, RawSlice
 FAMILIES = ("process", "file", "io", "net", "tls")  # in the order of enum intact_family of bpf/wire.h
 COUNTERS = 8  # COUNT_COUNTERS of bpf/wire.h
 # The part of intact_header of bpf/wire.h that is needed here; the rest is for decode.
-HEAD = np.dtype({"names": ["start_ns", "tgid"], "formats": ["u8", "u4"], "offsets": [8, 16], "itemsize": 64})
+HEAD = np.dtype({"names": ["start_ns", "tgid"], "formats": ["u8", "u4"], "offsets": [8, 16], "itemsize": 56})
 
 SWEEP_S = 0.05  # read/write sums end after 100 ms without traffic: twice as often is soon enough
+COUNT_S = 0.1  # reading the counters costs a call each
 # One drain of one ring takes at most this: it bounds what a slice and all that is made from it can hold.
 DRAIN_BYTES = 2 << 20
 # A record's time is taken before it is visible in its ring; the kernel side needs microseconds, a stolen virtual CPU
@@ -104,13 +105,16 @@ class Collector:
 
     def slices(self, stopped: Callable[[], bool], *, interval_s: float = 0.02) -> Iterator[RawSlice]:
         """Drain until `stopped()`, then to the last record. A slice's buffers may be kept."""
-        next_sweep = 0.0
+        next_sweep = next_count = 0.0
         while not stopped():
             now = time.monotonic()
             if now >= next_sweep:
                 self.loader.run("sweep")
                 next_sweep = now + SWEEP_S
             raw, pressure = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME) - SETTLE_NS)
+            if now >= next_count:
+                raw = replace(raw, counters=self._counters())
+                next_count = now + COUNT_S
             yield self._noted(raw, self._sighting())
             pause = now + interval_s * max(0.0, 1.0 - 2.0 * pressure) - time.monotonic()
             if pause > 0:
@@ -139,7 +143,7 @@ class Collector:
         for _ in range(FINAL_DRAINS):
             raw, _ = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
             if not raw.rings and not self._held:
-                yield self._noted(raw, sighting)
+                yield self._noted(replace(raw, counters=self._counters()), sighting)
                 return
             yield raw
 
@@ -183,7 +187,6 @@ class Collector:
         raw = RawSlice(
             until_ktime_ns=until,
             rings={name: memoryview(part) for name, part in rings.items() if len(part)},  # type: ignore[arg-type]
-            counters=self._counters(),
         )
         return raw, pressure
 

@@ -41,15 +41,18 @@ class Vectors:
         return int(self.pieces[~np.isin(self.keys, wanted)].sum())
 
 
+NO_VECTORS = Vectors(
+    keys=np.empty(0, np.uint64),
+    vectors=lists_of(np.zeros(2, np.int32), empty_texts(0)),
+    received_bytes=np.zeros(1, np.int64),
+    pieces=np.empty(0, np.int64),
+)
+
+
 def join_pieces(parts: Sequence[Part], host: int) -> Vectors:
     """All pieces of a slice, whatever rings they came by."""
     if not parts:
-        return Vectors(
-            keys=np.empty(0, np.uint64),
-            vectors=lists_of(np.zeros(2, np.int32), empty_texts(0)),
-            received_bytes=np.zeros(1, np.int64),
-            pieces=np.empty(0, np.int64),
-        )
+        return NO_VECTORS
     keys = np.concatenate([exec_keys(host, part.rows) for part in parts])
     offsets = np.concatenate([part.rows["offset"] for part in parts])
     pieces = pa.concat_arrays([gather(part.ring, part.starts, part.rows["length"].astype(np.int64)) for part in parts])

@@ -1,6 +1,6 @@
 """What the effect families have in common: the shared columns, ids, results, and putting classes together in order of time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from intact.decode.arrow import array_of, numpy_of
-from intact.decode.records import U64, Part, Rows
+from intact.decode.records import I64, U64, Part, Rows
+from intact.decode.text import gather, to_text
 from intact.model.identity import mix_columns, process_ids
 
 I32 = npt.NDArray[np.int32]
@@ -34,11 +35,15 @@ def normalised(result: I32) -> I32:
 
 
 def process_column(host: int, rows: Rows) -> U64:
-    """`process_id` of each row."""
-    return process_ids(host, rows["tgid"].astype(np.uint64), np.ascontiguousarray(rows["start_ns"]))
+    """`process_id` of each row. Rows of one process come in runs, so it is worked out once a run."""
+    tgid, start_ns = rows["tgid"], rows["start_ns"]
+    changes = np.flatnonzero((tgid[1:] != tgid[:-1]) | (start_ns[1:] != start_ns[:-1])) + 1
+    first = np.concatenate([[0], changes]) if len(rows) else changes
+    ids = process_ids(host, tgid[first].astype(np.uint64), start_ns[first])
+    return np.repeat(ids, np.diff(np.append(first, len(rows))))
 
 
-def effect_ids(process_id: U64, rows: Rows, thing: U64) -> U64:
+def effect_ids(process_id: U64, rows: "Rows | Ordered", thing: U64) -> U64:
     """Ids of effects: who, when, what kind, and on what (an inode, else 0)."""
     what = (rows["type"].astype(np.uint64) << np.uint64(16)) | rows["op"]
     order = rows["sequence"].astype(np.uint64) << np.uint64(32) | rows["tid"]
@@ -79,6 +84,42 @@ def in_order(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch | None:
 def start_times(entered: U64, ended: U64) -> U64:
     """When a call began: its entry if that was seen and makes sense, else its end."""
     return np.where((entered > 0) & (entered <= ended), entered, ended)
+
+
+class Ordered:
+    """Records of one type from several rings, as columns in order of their start; each column is copied once."""
+
+    def __init__(self, parts: Sequence[Part], started: Sequence[U64]) -> None:
+        self._parts = parts
+        self._started = np.concatenate(started) if len(started) > 1 else started[0]
+        self._order: I64 | None = None
+        if not bool((self._started[1:] >= self._started[:-1]).all()):
+            self._order = np.argsort(self._started, kind="stable")
+        self.started = self.arrange(self._started)
+
+    def __getitem__(self, field: str) -> npt.NDArray[Any]:
+        return self.column(lambda part: part.rows[field])
+
+    def column(self, of_part: Callable[[Part], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """A column made of each ring's, in order."""
+        columns = [of_part(part) for part in self._parts]
+        return self.arrange(np.concatenate(columns) if len(columns) > 1 else columns[0])
+
+    def arrange(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A column in the order of the rings, put in order of time."""
+        return np.ascontiguousarray(column) if self._order is None else column[self._order]
+
+    def texts(self, length_field: str, after_field: str | None = None) -> pa.Array:
+        """The variable parts of that length, after another one or first."""
+        if len(self._parts) == 1:
+            return to_text(_ranges(self._parts[0], length_field, after_field, self._order))
+        raw = pa.concat_arrays([_ranges(part, length_field, after_field) for part in self._parts])
+        return to_text(raw if self._order is None else raw.take(array_of(self._order)))
+
+
+def _ranges(part: Part, length_field: str, after_field: str | None, order: I64 | None = None) -> pa.Array:
+    starts = part.starts if after_field is None else part.starts + part.rows[after_field]
+    return gather(part.ring, starts, lengths_of(part, length_field), order)
 
 
 def lengths_of(part: Part, field: str) -> npt.NDArray[np.int64]:

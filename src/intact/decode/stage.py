@@ -45,13 +45,13 @@ class _Decoder:
         until_ns = self._until_ns = raw.until_ktime_ns + self._offset_ns
         parts = self._parts(raw)
         process_rows, processes = self._process(parts.pop("process", []))
-        nets = parts.pop("net", [])
+        files, sums, nets = parts.pop("file", []), parts.pop("io", []), parts.pop("net", [])
         for part in nets:
             self._peers.note(part)
         batches = {
             "process": process_rows,
-            "file": [file_batch(part, self._host, self._offset_ns) for part in parts.pop("file", [])],
-            "io": [io_batch(part, self._host, self._offset_ns) for part in parts.pop("io", [])],
+            "file": [file_batch(files, self._host, self._offset_ns)] if files else [],
+            "io": [io_batch(sums, self._host, self._offset_ns)] if sums else [],
             "net": [net_batch(part, self._host, self._offset_ns) for part in nets],
         }
         chunks = self._operations.take(parts.pop("tls", []), raw.until_ktime_ns)
@@ -81,6 +81,8 @@ class _Decoder:
         return parts
 
     def _process(self, parts: list[Part]) -> tuple[list[pa.RecordBatch], list[tuple[int, Process]]]:
+        if not parts:
+            return [], []
         of: dict[int, list[Part]] = {}
         for part in parts:
             of.setdefault(part.type, []).append(part)

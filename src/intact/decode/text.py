@@ -11,35 +11,40 @@ from intact.decode.records import I64
 U8 = npt.NDArray[np.uint8]
 
 
-def gather(ring: U8, starts: I64, lengths: npt.NDArray[np.integer]) -> pa.Array:
-    """The byte ranges as an Arrow binary array; ranges ascend and do not overlap.
+def gather(ring: U8, starts: I64, lengths: npt.NDArray[np.integer], order: I64 | None = None) -> pa.Array:
+    """The byte ranges as an Arrow binary array, in `order`; the ranges themselves ascend and do not overlap.
 
     The ring is read as one long array in which every second element is a wanted range and the others the gaps between: Arrow's
     own `take` then copies only what is wanted.
     """
     count = len(starts)
+    if not count or not lengths.any():
+        return empty_texts(count).cast(pa.binary())
     offsets = np.empty(2 * count, np.int32)
     offsets[0::2] = starts
     offsets[1::2] = starts + lengths
-    if not count:
-        return binary_of([], pa.binary())
     both = pa.Array.from_buffers(pa.binary(), 2 * count - 1, [None, pa.py_buffer(offsets), pa.py_buffer(ring)])
-    return both.take(array_of(np.arange(0, 2 * count - 1, 2)))
+    return both.take(array_of(np.arange(0, 2 * count - 1, 2) if order is None else order * 2))
 
 
 def texts(ring: U8, starts: I64, lengths: npt.NDArray[np.integer]) -> pa.Array:
     """The byte ranges as Arrow strings."""
-    if not lengths.any():
-        return empty_texts(len(starts))
     return to_text(gather(ring, starts, lengths))
 
 
 def to_text(raw: pa.Array) -> pa.Array:
     """Valid UTF-8 as it is; in the rows that are not, the bytes that are wrong become \\xNN."""
+    if _is_ascii(raw):
+        return pa.Array.from_buffers(pa.string(), len(raw), raw.buffers(), offset=raw.offset)
     try:
         return raw.cast(pa.string())
     except pa.ArrowInvalid:
         return _escape(raw)
+
+
+def _is_ascii(raw: pa.Array) -> bool:
+    heap = raw.buffers()[2]
+    return heap is None or not heap.size or int(np.frombuffer(heap, np.uint8).max()) < 0x80
 
 
 def _escape(raw: pa.Array) -> pa.Array:
