@@ -201,7 +201,7 @@ class Calls:
             data = event if isinstance(event, bytes) else event.data
             was_over = call.answer.is_over
             if data.strip() == b"[DONE]":
-                call.answer.is_over = True
+                call.answer.done()
             elif body := record(parsed(data)):
                 call.answer.event(body)
             else:

@@ -1,10 +1,11 @@
-"""What is passed on, without secrets: processes, exchanges and the text columns of effects."""
+"""Processes and exchanges as they are passed on, without secrets."""
 
+import json
 from dataclasses import replace
 
-import pyarrow as pa
-
 from intact.assemble.exchange import Exchange
+from intact.assemble.http1 import header
+from intact.assemble.llm.json_values import parsed
 from intact.assemble.redact import Redactor
 from intact.model.facts import HttpExchange, Process
 
@@ -33,10 +34,10 @@ def clean_exchange(exchange: Exchange, redactor: Redactor) -> HttpExchange:
         method=exchange.request.method,
         target=redactor.target(exchange.request.target),
         request_headers=redactor.headers(exchange.request.headers),
-        request_body=redactor.data(exchange.request_body.release()),
+        request_body=_request_body(exchange, redactor),
         status=response.status if response else None,
         response_headers=redactor.headers(response.headers) if response else (),
-        response_body=redactor.data(exchange.response_body.release()) if exchange.response_body else b"",
+        response_body=_response_body(exchange, redactor),
         server_address=exchange.server_address,
         server_port=exchange.server_port,
         started_ns=exchange.started_ns,
@@ -49,5 +50,17 @@ def clean_exchange(exchange: Exchange, redactor: Redactor) -> HttpExchange:
     )
 
 
-def clean_batch(family: str, batch: pa.RecordBatch, redactor: Redactor) -> pa.RecordBatch:
-    return batch
+def _request_body(exchange: Exchange, redactor: Redactor) -> bytes:
+    data = exchange.request_body.release()
+    if exchange.hides_secret:
+        return json.dumps(redactor.json(parsed(data))).encode()
+    return redactor.data(data)
+
+
+def _response_body(exchange: Exchange, redactor: Redactor) -> bytes:
+    if exchange.response is None or exchange.response_body is None:
+        return b""
+    data = exchange.response_body.release()
+    content_type = header(exchange.response.headers, "content-type")
+    is_row = content_type.startswith("text/event-stream") or data.lstrip().startswith((b"[", b"data:", b"event:"))
+    return redactor.events(data) if is_row else redactor.data(data)

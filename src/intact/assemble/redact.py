@@ -1,93 +1,30 @@
 """Secrets out of everything that leaves this room: text, bytes, headers, targets, JSON and argument vectors.
 
-A secret becomes `[REDACTED:rule:mac]`, where `mac` is keyed: the same secret reads the same in one installation and tells nothing.
+A secret becomes `[REDACTED:rule:mac]`, where `mac` is keyed: the same secret reads the same in one
+installation and tells nothing.
 """
 
 import hmac
 import re
-from typing import Any, NamedTuple
-
-import hyperscan
+from typing import Any
 
 from intact.assemble.http1 import Headers
+from intact.assemble.scanner import MIN_TEXT_BYTES, Scanner
 from intact.assemble.secret_rules import (
-    RULES,
     SECRET_FIELD,
     SECRET_FLAG,
     SECRET_HEADER,
     SECRET_PARAMETER,
     SECRET_VARIABLE,
-    Rule,
-    looks_random,
 )
+from intact.assemble.split_secrets import split_secrets
 from intact.model.codec import MAX_DEPTH, TOO_DEEP
 
 # For a recorder that was given no key: labels are then equal between installations.
 DEFAULT_KEY = b"intact: no key was given"
-# `key=` in a URL and the shortest token: nothing below holds a secret we could know.
-MIN_TEXT_BYTES = 8
 
 _USER_PASSWORD = re.compile(r"([^:\s]{1,64}:)(.{3,})\Z", re.DOTALL)
 _HEADER_LINE = re.compile(r"([A-Za-z0-9-]{1,64})(:\s*)(.+)\Z", re.DOTALL)
-
-
-class Span(NamedTuple):
-    """A secret in a buffer."""
-
-    start: int
-    end: int
-    rule: str
-
-
-class Scanner:
-    """Finds secrets in bytes by one pass over them."""
-
-    def __init__(self, rules: tuple[Rule, ...] = RULES) -> None:
-        self._rules = rules
-        self._database = hyperscan.Database()
-        flags = [
-            hyperscan.HS_FLAG_SOM_LEFTMOST | hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_CASELESS * rule.any_case
-            for rule in rules
-        ]
-        self._database.compile(
-            expressions=[rule.candidate for rule in rules],
-            ids=list(range(len(rules))),
-            elements=len(rules),
-            flags=flags,
-        )
-        self._candidates: set[tuple[int, int]] = set()
-
-    def spans(self, data: bytes) -> list[Span]:
-        """The secrets of a buffer, in order, none over another."""
-        if len(data) < MIN_TEXT_BYTES:
-            return []
-        self._candidates.clear()
-        self._database.scan(data, match_event_handler=self._note)
-        if not self._candidates:
-            return []
-        spans: list[Span] = []
-        for start, number in sorted(self._candidates):
-            rule = self._rules[number]
-            match = rule.exact.match(data, start)
-            if match is None or (rule.random_only and not looks_random(match["secret"])):
-                continue
-            spans.append(Span(*match.span("secret"), rule.name))
-        return _apart(spans)
-
-    def _note(self, number: int, start: int, _end: int, _flags: int, _context: object) -> None:
-        self._candidates.add((start, number))
-
-
-def _apart(spans: list[Span]) -> list[Span]:
-    """Spans that overlap are one, named by that which begins first."""
-    joined: list[Span] = []
-    for span in sorted(spans):
-        if joined and span.start < joined[-1].end:
-            last = joined[-1]
-            joined[-1] = Span(last.start, max(last.end, span.end), last.rule)
-        else:
-            joined.append(span)
-    return joined
 
 
 class Redactor:
@@ -138,6 +75,20 @@ class Redactor:
         if isinstance(value, dict):
             return {self.text(key): self._field(key, item, depth - 1) for key, item in value.items()}
         return value
+
+    def events(self, body: bytes) -> bytes:
+        """The body of an event stream without secrets, those told over several events too."""
+        secrets = split_secrets(body, self._scanner)
+        edits: list[tuple[int, int, bytes]] = []
+        for ranges, rule, secret in secrets:
+            label = self.label(rule, secret).encode()
+            edits += [(start, end, label if at == 0 else b"") for at, (start, end) in enumerate(ranges)]
+        pieces, at = [], 0
+        for start, end, label in sorted(edits):
+            if start >= at:
+                pieces += [body[at:start], label]
+                at = end
+        return self.data(b"".join([*pieces, body[at:]]))
 
     def headers(self, headers: Headers) -> Headers:
         """Headers without credentials."""

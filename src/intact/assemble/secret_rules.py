@@ -1,7 +1,7 @@
 """What a secret looks like: public formats of tokens, and the words that stand before a value nobody should read.
 
-A rule has two forms. `candidate` is for the scan of a whole buffer: loose, short, without a look at what is around it. `exact` is
-matched where a candidate begins and decides; its group `secret` is what is replaced.
+A rule has two forms. `candidate` is for the scan of a whole buffer: loose, short, without a look at what is around it.
+`exact` is matched where a candidate begins and decides; its group `secret` is what is replaced.
 """
 
 import math
@@ -18,8 +18,8 @@ _FIELDS = (
     rb"|auth_?token|private_?key|session_?token|authorization)"
 )
 _PARAMETERS = (
-    rb"(?:key|api[_-]?key|token|access_token|auth|sig|signature|secret|password|code|x-amz-signature|x-amz-security-token"
-    rb"|x-goog-signature)"
+    rb"(?:key|api[_-]?key|auth|sig|signature|password|passwd|code|assertion|code_verifier|x-amz-signature"
+    rb"|x-amz-security-token|x-goog-signature|(?:access_|refresh_|id_|auth_|session_)?token|(?:client_)?secret)"
 )
 _HEADERS = (
     rb"(?:x-api-key|api-key|x-goog-api-key|x-amz-security-token|proxy-authorization|authorization|cookie|set-cookie)"
@@ -107,9 +107,9 @@ RULES: tuple[Rule, ...] = (
     ),
     _named(
         "query",
-        rb"[?&]" + _PARAMETERS + rb"=",
+        rb"(?:^|[?&])" + _PARAMETERS + rb"=",
         rb"[^&\s\"'#\\<>$\[{]{4,}",
-        candidate=rb"[?&]" + _PARAMETERS + rb"=",
+        candidate=rb"(?:^|[?&])" + _PARAMETERS + rb"=",
     ),
     _named(
         "field",

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from intact.assemble.body import Held
 from intact.assemble.calls import Calls
-from intact.assemble.clean import clean_batch, clean_exchange, clean_process
+from intact.assemble.clean import clean_exchange, clean_process
+from intact.assemble.columns import ColumnRedactor
 from intact.assemble.connection import Connection, Ended, Notice, RequestWhole, ResponseData, ResponseHole
 from intact.assemble.redact import Redactor
 from intact.model.facts import Chunk, ConnectionEnd, Fact, Loss, Process, StageCount
@@ -37,6 +38,7 @@ class _Assembler:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self._columns = ColumnRedactor(redactor)
         self._calls = Calls(redactor)
         self._held = Held()
         self._connections: dict[int, Connection] = {}
@@ -64,7 +66,7 @@ class _Assembler:
             # What a chunk waited for through a whole slice will not come.
             if connection.is_waiting and connection_id in self._connections:
                 facts += self._facts(connection.give_up())
-        effects = {family: clean_batch(family, batch, self._redactor) for family, batch in given.effects.items()}
+        effects = {family: self._columns.batch(family, batch) for family, batch in given.effects.items()}
         if self._counted_ns is None:
             self._counted_ns = given.until_ns
         elif given.until_ns - self._counted_ns >= COUNT_EVERY_NS:

@@ -93,6 +93,10 @@ class Answer:
         """Take the next event of a stream."""
         raise NotImplementedError
 
+    def done(self) -> None:
+        """The stream has said that nothing follows."""
+        self.is_over = True
+
     def messages(self) -> list[Message]:
         """The output as it stands."""
         raise NotImplementedError

@@ -3,9 +3,12 @@
 from typing import Any
 
 from intact.assemble.llm.anthropic_messages import AnthropicMessages
+from intact.assemble.llm.gemini_generate_content import GeminiGenerateContent
+from intact.assemble.llm.openai_chat import OpenAiChat
+from intact.assemble.llm.openai_responses import OpenAiResponses
 from intact.assemble.llm.reading import Asker, WireApi
 
-WIRE_APIS: tuple[WireApi, ...] = (AnthropicMessages(),)
+WIRE_APIS: tuple[WireApi, ...] = (AnthropicMessages(), OpenAiChat(), OpenAiResponses(), GeminiGenerateContent())
 
 # These take the body of a call and answer with no words of a model.
 _OTHER_ENDS = ("/count_tokens", ":countTokens", "/input_tokens", ":embedContent", ":batchEmbedContents", "/embeddings")

@@ -1,0 +1,101 @@
+"""Secrets replaced by filler of the same length, for capture files: every offset in them stays true."""
+
+import re
+
+from intact.assemble.coding import CodingError, decoder
+from intact.assemble.http1 import Body, End, Gap, Lost, Malformed, MessageReader, RequestHead, ResponseHead, header
+from intact.assemble.scanner import Scanner
+from intact.assemble.secret_rules import SECRET_HEADER
+from intact.assemble.split_secrets import split_secrets
+
+FILLER = b"x"
+# What a body decodes to is looked at so far; one that is larger is replaced whole.
+MAX_DECODED_BYTES = 64 * 1024 * 1024
+
+Range = tuple[int, int]
+
+_HEADER_LINE = re.compile(rb"(?:^|\n)(?P<name>[A-Za-z0-9-]{1,64}):[ \t]*(?P<value>[^\r\n]+)")
+# Argument vectors lie in records with a zero byte after each argument.
+_ARGUMENT = re.compile(
+    rb"(?i)--?(?:[a-z0-9_-]{0,64}[-_])?(?:api[-_]?key|token|secret|passw(?:or)?d|passphrase|credentials?|private[-_]?key"
+    rb"|access[-_]?key|auth)\x00(?P<value>[^-\x00][^\x00]*)"
+    rb"|\x00(?:-u|--user)\x00[^:\x00]{1,64}:(?P<password>[^\x00]{3,})"
+    rb"|\x00(?:-H|--header)\x00[a-z0-9-]*(?:authorization|cookie|key|token|secret|auth):\s*(?P<header>[^\x00]+)"
+    rb"|--?[a-z0-9_-]{0,64}(?:api[-_]?key|token|secret|passw(?:or)?d|passphrase)=(?P<given>[^\x00]+)"
+)
+
+
+def redact_bytes(data: bytes) -> bytes:
+    """A copy of equal length without secrets, of bytes that are no stream: paths, argument vectors, addresses."""
+    scanner = Scanner()
+    ranges = [(span.start, span.end) for span in scanner.spans(data)]
+    for match in _ARGUMENT.finditer(data):
+        ranges.append(match.span(str(match.lastgroup)))
+    return _filled(data, ranges)
+
+
+def redact_stream(pieces: list[bytes]) -> list[bytes]:
+    """The pieces of one direction of a connection, each of its length, without secrets, also those that lie across pieces."""
+    data = b"".join(pieces)
+    clean = _filled(data, _ranges(data, Scanner()))
+    cut, at = [], 0
+    for piece in pieces:
+        cut.append(clean[at : at + len(piece)])
+        at += len(piece)
+    return cut
+
+
+def _filled(data: bytes, ranges: list[Range]) -> bytes:
+    filled = bytearray(data)
+    for start, end in ranges:
+        filled[start:end] = FILLER * (end - start)
+    return bytes(filled)
+
+
+def _ranges(data: bytes, scanner: Scanner) -> list[Range]:
+    ranges = [(span.start, span.end) for span in scanner.spans(data)]
+    for line in _HEADER_LINE.finditer(data):
+        if SECRET_HEADER.match(line["name"].decode().lower()):
+            ranges.append(line.span("value"))
+    coding, body = "", list[Body]()
+    reader = MessageReader()
+    for event in [*reader.feed(data), *reader.close()]:
+        if isinstance(event, RequestHead | ResponseHead):
+            coding, body = header(event.headers, "content-encoding"), []
+        elif isinstance(event, Body):
+            body.append(event)
+        elif isinstance(event, End | Gap | Lost | Malformed) and body:
+            ranges += _in_body(body, coding, scanner)
+            body = []
+    return ranges
+
+
+def _in_body(body: list[Body], coding: str, scanner: Scanner) -> list[Range]:
+    """The ranges of the stream that hold secrets of one body."""
+    whole = [(piece.offset, piece.offset + len(piece.data)) for piece in body]
+    joined = b"".join(piece.data for piece in body)
+    if coding:
+        # Compressed bytes cannot be changed one by one.
+        decoded = _decoded(joined, coding)
+        is_clean = decoded is not None and not scanner.spans(decoded) and not split_secrets(decoded, scanner)
+        return [] if is_clean else whole
+    found = [(span.start, span.end) for span in scanner.spans(joined)]
+    found += [piece for secret in split_secrets(joined, scanner) for piece in secret.ranges]
+    ranges, at = [], 0
+    for start, end in whole:
+        base, at = start - at, at + end - start
+        ranges += [(base + max(low, at - (end - start)), base + min(high, at)) for low, high in found if low < at]
+    return [(low, high) for low, high in ranges if low < high]
+
+
+def _decoded(data: bytes, coding: str) -> bytes | None:
+    decoded = bytearray()
+    try:
+        undo = decoder(coding)
+        for piece in undo.feed(data) if undo else [data]:
+            decoded += piece
+            if len(decoded) > MAX_DECODED_BYTES:
+                return None
+    except CodingError:
+        return None
+    return bytes(decoded)
