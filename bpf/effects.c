@@ -12,6 +12,7 @@
 #include "calls_io.bpf.c"
 #include "calls_net.bpf.c"
 #include "process.bpf.c"
+#include "alive.bpf.c"
 #include "mapped.bpf.c"
 #include "dispatch.bpf.c"
 

@@ -18,7 +18,8 @@
 struct task_state {
     __u64 start_ns; /* of the process */
     __u64 enter_ns;
-    __u32 call; /* number of the call entered, plus one */
+    __u64 alive_ns; /* when the task iterator told of it and its arguments are still due */
+    __u32 call;     /* number of the call entered, plus one */
     __u32 pad;
 };
 

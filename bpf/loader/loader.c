@@ -196,7 +196,8 @@ int64_t intact_loader_iterate(struct intact_loader *loader, void *buffer, uint64
     int64_t total = 0;
     struct bpf_program *program;
     bpf_object__for_each_program(program, loader->object) {
-        if (bpf_program__fd(program) < 0 || strcmp(bpf_program__section_name(program), "iter/task"))
+        const char *section = bpf_program__section_name(program);
+        if (bpf_program__fd(program) < 0 || (strcmp(section, "iter/task") && strcmp(section, "iter.s/task")))
             continue;
         int64_t got = read_iterator(program, (char *)buffer + total, capacity - (uint64_t)total);
         if (got < 0)
