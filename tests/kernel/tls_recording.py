@@ -75,6 +75,7 @@ def listen(
     stdin: bytes = b"",
     expect: bool = True,
     environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> TlsRecording:
     """Run a command (an argv, or Python source) in a scope of its own under the whole collector.
 
@@ -93,6 +94,7 @@ def listen(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={"PATH": "/usr/bin:/bin", **(environment or {})},
+            cwd=cwd,
         )
         scope.add(child.pid)
         os.write(opener, b"\n")
