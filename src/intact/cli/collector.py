@@ -1,6 +1,7 @@
-"""The privileged half of `record`: probes on, records to segments, a summary at the end; told by and telling the front in JSON lines.
+"""The privileged half of `record`: probes on, records to segments, a summary at the end; JSON lines to and from the front.
 
-Standard input: the settings, then how the child ended. End of input before that means the front is gone: the run is closed as it is.
+Standard input: the settings, then how the child ended. End of input before that means that the front is gone: the run is
+closed as it is.
 """
 
 import json
@@ -117,7 +118,7 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         summary = Summary()
         problem = write_segments(collector, host, run, pipe, summary, capture, directory.redaction_key())
         ended_ns = collector.now_ns()
-        run = replace(run, ended_ns=ended_ns, problem=problem, **exit_of(pipe.status))
+        run = replace(run, ended_ns=ended_ns, problem=problem, exit_code=exit_of(pipe.status))
         directory.save(run)
         if capture is not None:
             close_capture(capture, run)
@@ -177,11 +178,11 @@ def close_capture(capture: CaptureWriter, run: Run) -> None:
         print(f"the capture file ended early: {error.strerror}", file=sys.stderr)
 
 
-def exit_of(status: dict[str, Any]) -> dict[str, int | None]:
-    """`exit_code` as a shell gives it: 128+N after signal N; null if the front was gone first."""
+def exit_of(status: dict[str, Any]) -> int | None:
+    """The exit code as a shell gives it: 128+N after signal N; None if the front was gone first."""
     number = status.get("exit_signal")
-    code = status.get("exit_code")
-    return {"exit_code": 128 + number if number is not None else code}
+    code: int | None = status.get("exit_code")
+    return 128 + int(number) if number is not None else code
 
 
 def main() -> None:

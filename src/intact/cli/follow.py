@@ -1,4 +1,4 @@
-"""`intact show --follow`: what happens, as it happens, each effect with its cause; the back half of the road on a growing run."""
+"""`intact show --follow`: what happens, as it happens, each effect with its cause; the back half on a growing run."""
 
 import json
 from collections import OrderedDict

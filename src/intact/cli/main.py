@@ -79,6 +79,12 @@ def main() -> None:
         sys.exit(0)
 
 
+    except Exception as error:  # a fault of ours: still one line, and the whole story only where it is asked for
+        if os.environ.get("INTACT_DEBUG"):
+            raise
+        _fail(f"internal error: {type(error).__name__}: {error} (INTACT_DEBUG=1 shows where)", 1)
+
+
 def _fail(message: str, code: int) -> None:
     one_line = " ".join(message.split())
     print(f"intact: {one_line}", file=sys.stderr)
