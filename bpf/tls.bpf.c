@@ -151,6 +151,15 @@ static __always_inline bool reused(const struct tls_connection *known, __s32 fd)
     return socket && socket->hello_ns > known->last_ns;
 }
 
+/* The session that a call is about: the one known at this address, or a new one if that has been given away. */
+static __always_inline struct tls_connection *session_of(__u64 connection) {
+    struct tls_connection *known = open_connection(connection);
+    if (!known || known->basis == BASIS_NONE || known->basis == BASIS_NEXT_SEND || !reused(known, known->fd))
+        return known;
+    end_connection(connection);
+    return open_connection(connection);
+}
+
 /* The second ballot: data for this session was received just now, by this thread, and no other session took it. */
 static __always_inline void vote_received(struct tls_connection *known, struct tls_thread *thread, __u64 connection) {
     __s32 fd = thread->received_fd;
@@ -256,7 +265,7 @@ int tls_enter(struct pt_regs *ctx) {
         }
         thread->received_fd = -1;
     }
-    struct tls_connection *known = open_connection(PT_REGS_PARM1(ctx));
+    struct tls_connection *known = session_of(PT_REGS_PARM1(ctx));
     /* Votes are cast before the call: it may call back, and what is written in there is already on its way. */
     if (known && is_read(role))
         vote_received(known, thread, PT_REGS_PARM1(ctx));

@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from intact.collect import targets
 from intact.collect.loader import LIBRARY, OBJECT
+from intact.collect.resolver import Resolution, TlsRole, resolve
 from tests.kernel.tls_recording import Heard, TlsRecording, listen
 from tests.kernel.tls_server import TlsServer
 
@@ -203,6 +206,28 @@ def test_a_session_object_used_again_is_another_connection(server: TlsServer, ca
     for i in range(11):
         assert check_bytes(recording, server, f"again-{i}-").ended
     check_descriptors(recording, server, [f"again-{i}-" for i in range(11)])
+
+
+def test_a_session_object_used_again_is_noticed_without_its_free(
+    server: TlsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program with the library inside and no symbols has no SSL_free to hook: the next ClientHello has to do."""
+
+    def resolve_some(path: str, *, deep: bool, cache_directory: Path | None = None) -> Resolution:
+        whole = resolve(path, deep=deep, cache_directory=cache_directory)
+        kept = tuple(f for f in whole.functions if f.role in (TlsRole.SSL_READ_EX, TlsRole.SSL_WRITE_EX))
+        return replace(whole, functions=kept)
+
+    monkeypatch.setattr(targets, "resolve", resolve_some)
+    source = client(server, ASYNC_CLIENT).replace("asyncio.gather(*(ask(", "one_by_one(ask(").replace("(7)))", "(7))")
+    source = source.replace(
+        "async def main", "async def one_by_one(asks):\n    for each in asks: await each\nasync def main"
+    )
+    recording = listen(source, cache=cache)
+    markers = [f"async-{i}-" for i in range(7)]
+    for marker in markers:
+        check_bytes(recording, server, marker)
+    check_descriptors(recording, server, markers)
 
 
 def test_others_on_the_machine_are_not_heard(server: TlsServer, cache: Path) -> None:
