@@ -18,10 +18,14 @@ COUNTERS = 8  # COUNT_COUNTERS of bpf/wire.h
 # The part of intact_header of bpf/wire.h that is needed here; the rest is for decode.
 HEAD = np.dtype({"names": ["start_ns", "tgid"], "formats": ["u8", "u4"], "offsets": [8, 16], "itemsize": 56})
 
+# A drain that brings many records costs less a record, one that brings few keeps the rings empty and readers up to date.
+INTERVAL_S = 0.03
+# The fullest ring: up to the first we sleep the whole interval, from the second on not at all.
+CALM, PRESSED = 0.3, 0.6
 SWEEP_S = 0.05  # read/write sums end after 100 ms without traffic: twice as often is soon enough
 COUNT_S = 0.1  # reading the counters costs a call each
 # One drain of one ring takes at most this: it bounds what a slice and all that is made from it can hold.
-DRAIN_BYTES = 2 << 20
+DRAIN_BYTES = 3 << 20
 # A record's time is taken before it is visible in its ring; the kernel side needs microseconds, a stolen virtual CPU
 # milliseconds. What is younger than this waits for the next slice.
 SETTLE_NS = 5_000_000
@@ -103,7 +107,7 @@ class Collector:
         """Now, on the clock of the recording."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + self.host.boot_offset_ns
 
-    def slices(self, stopped: Callable[[], bool], *, interval_s: float = 0.02) -> Iterator[RawSlice]:
+    def slices(self, stopped: Callable[[], bool], *, interval_s: float = INTERVAL_S) -> Iterator[RawSlice]:
         """Drain until `stopped()`, then to the last record. A slice's buffers may be kept."""
         next_sweep = next_count = 0.0
         while not stopped():
@@ -116,7 +120,7 @@ class Collector:
                 raw = replace(raw, counters=self._counters())
                 next_count = now + COUNT_S
             yield self._noted(raw, self._sighting())
-            pause = now + interval_s * max(0.0, 1.0 - 2.0 * pressure) - time.monotonic()
+            pause = now + interval_s * min(1.0, (PRESSED - pressure) / (PRESSED - CALM)) - time.monotonic()
             if pause > 0:
                 time.sleep(pause)
         yield from self._last_slices()
