@@ -1,0 +1,319 @@
+"""Effects of processes that serve many causes (the agent, a kept shell, a pool): decided per path or peer and time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from intact.correlate.agents import AgentState
+from intact.correlate.arguments import HINT, PART, THE_VERY
+from intact.correlate.brackets import Bracket
+from intact.correlate.housekeeping import is_noise, is_own, is_runtime, is_temporary, is_write
+from intact.correlate.links import I64, Claim, LinkWriter, housekeeping, same_cause, withdrawn
+from intact.correlate.process_tree import Node
+from intact.correlate.roots import Root, claim_for, confidence_of
+from intact.model.effects import Basis, Kind
+from intact.model.identity import U64
+
+FD_REGULAR, FD_DIRECTORY, FD_SOCKET = 1, 2, 4
+_LOCAL_SERVICES = ("/run/", "/var/run/", "@")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """What equal rows did: a path or a peer, by one thread."""
+
+    family: str
+    kind: int
+    tid: int
+    path: str = ""
+    old_path: str = ""
+    address: str = ""
+    port: int = 0
+    is_plumbing: bool = False  # pipes, terminals and the like
+
+    @property
+    def is_write(self) -> bool:
+        return is_write(self.kind)
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """Rows of one process that did the same, within one slice."""
+
+    node: Node
+    what: What
+    ids: U64
+    at: I64
+    revision: int = -1
+    claims: list[Claim | None] = field(default_factory=list)
+    codes: npt.NDArray[np.int64] | None = None
+
+    @property
+    def first_ns(self) -> int:
+        return int(self.at[0])
+
+    @property
+    def last_ns(self) -> int:
+        return int(self.at[-1])
+
+
+Sockets = dict[tuple[int, int], tuple[str, int]]  # (process, socket) -> peer
+Coded = tuple[npt.NDArray[np.int64], list[Any]]  # a number a row, and what the numbers stand for
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "process": ("kind", "tid"),
+    "file": ("kind", "tid", "path", "old_path"),
+    "io": ("kind", "tid", "path", "fd_kind", "inode"),
+    "net": ("kind", "tid", "address", "port"),
+}
+KEPT_COLUMNS = {family: ["id", "at_ns", "process_id", *names] for family, names in _COLUMNS.items()}
+
+
+def units_of(node: Node, family: str, rows: pa.RecordBatch, sockets: Sockets) -> list[Unit]:
+    """The rows of one process cut into units: equal in all that a decision looks at but the time."""
+    coded = {name: _coded(rows.column(name)) for name in _COLUMNS[family]}
+    key = _combined(list(coded.values()))
+    at = rows.column("at_ns").to_numpy()
+    ids = rows.column("id").to_numpy()
+    order = np.lexsort((at, key))
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1)).tolist()
+    units = []
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        index = order[start:end]
+        row = {name: values[codes[index[0]]] for name, (codes, values) in coded.items()}
+        units.append(Unit(node, _what(node, family, row, sockets), ids[index], at[index]))
+    return units
+
+
+def _coded(column: pa.Array) -> Coded:
+    encoded = pc.dictionary_encode(column)
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+
+
+def _combined(columns: list[Coded]) -> npt.NDArray[np.int64]:
+    key = columns[0][0]
+    for codes, values in columns[1:]:
+        if len(values) > 1:
+            # Renumbered each time: the product of all sizes could overflow.
+            key = np.unique(key * len(values) + codes, return_inverse=True)[1].astype(np.int64)
+    return key
+
+
+def _what(node: Node, family: str, row: dict[str, Any], sockets: Sockets) -> What:
+    kind, tid = row["kind"], row["tid"]
+    if family == "file":
+        return What(family=family, kind=kind, tid=tid, path=row["path"], old_path=row["old_path"])
+    if family == "net":
+        return What(family=family, kind=kind, tid=tid, address=row["address"], port=row["port"])
+    if family == "io":
+        if row["fd_kind"] == FD_SOCKET:
+            address, port = sockets.get((node.id, row["inode"]), ("", 0))
+            return What(family="net", kind=kind, tid=tid, address=address, port=port, is_plumbing=not address)
+        plumbing = row["fd_kind"] not in (FD_REGULAR, FD_DIRECTORY)
+        return What(family=family, kind=kind, tid=tid, path=row["path"], is_plumbing=plumbing)
+    return What(family=family, kind=kind, tid=tid)
+
+
+def decide_unit(unit: Unit, agent: AgentState, writer: LinkWriter) -> None:
+    """Make the claims of a unit, and write links where they differ from those made before."""
+    spans = agent.intervals(unit.at)
+    firsts = np.flatnonzero(np.diff(spans, prepend=-1))
+    claims = [_claim(unit, agent, int(unit.at[first])) for first in firsts]
+    codes = np.searchsorted(firsts, np.arange(len(spans)), side="right") - 1
+    if unit.codes is None:
+        unit.revision = 0
+        for code, claim in enumerate(claims):
+            if claim is not None:
+                writer.add(unit.ids[codes == code], claim, 0)
+    else:
+        _revise(unit, claims, codes, writer)
+    unit.claims, unit.codes = claims, codes
+
+
+def _revise(unit: Unit, claims: list[Claim | None], codes: npt.NDArray[np.int64], writer: LinkWriter) -> None:
+    assert unit.codes is not None
+    pairs = np.unique(unit.codes * len(claims) + codes)
+    changed = False
+    for pair in pairs.tolist():
+        old, new = unit.claims[pair // len(claims)], claims[pair % len(claims)]
+        if same_cause(old, new):
+            continue
+        rows = (unit.codes == pair // len(claims)) & (codes == pair % len(claims))
+        stands = new if new is not None else withdrawn(old) if old is not None else None
+        if stands is not None:
+            writer.add(unit.ids[rows], stands, unit.revision + 1)
+            changed = True
+    unit.revision += changed
+
+
+def _claim(unit: Unit, agent: AgentState, at_ns: int) -> Claim | None:
+    root = unit.node.root
+    if unit.node.agent is not None:
+        return _in_agent(unit.what, unit.node.agent, at_ns)
+    if root is None:
+        return None
+    if not root.standing:
+        return root.claim
+    return _in_standing(unit, root, agent, at_ns)
+
+
+def _in_agent(what: What, agent: AgentState, at_ns: int) -> Claim | None:
+    """An effect of the agent's own process."""
+    if what.family == "process":
+        return _residual(agent) or housekeeping(agent.id, confidence=0.9, at_ns=at_ns)
+    best, fitting = _best_fit(what, agent.open_at(at_ns))
+    if best < THE_VERY and all(_is_busy(agent, bracket, at_ns) for bracket in fitting):
+        best, fitting = 0.0, []  # a command's files are its processes' affair, not the agent's own
+    if best >= PART:
+        if best >= THE_VERY:
+            _touch(agent, fitting, at_ns)
+            agent.learnt.see_work(what.path, at_ns)
+        return _by_words(_first(fitting, what, at_ns), best, len(fitting), at_ns, ancestry=False)
+    upkeep = _upkeep(what, agent, at_ns)
+    if upkeep is not None:
+        return upkeep
+    if best >= HINT and len(fitting) == 1:
+        return _by_words(fitting[0], best, 1, at_ns, ancestry=False)
+    found = _by_bracket(what, agent, at_ns) or _residual(agent)
+    if (found is None or not found.stands) and not what.is_write and agent.learnt.worked_on(what.path, at_ns):
+        return housekeeping(agent.id, confidence=0.6, at_ns=at_ns)  # it looks again at what a tool call touched
+    return found or _hint(agent, at_ns)
+
+
+def _in_standing(unit: Unit, root: Root, agent: AgentState, at_ns: int) -> Claim | None:
+    """An effect of a process that works for one tool call after the other."""
+    what = unit.what
+    born = root.claim if root.claim is not None and root.claim.stands else None
+    if what.family == "process":
+        return born or _residual(agent) or _hint(agent, at_ns)
+    best, fitting = _best_fit(what, agent.open_at(at_ns))
+    if best >= PART:
+        return _by_words(_first(fitting, what, at_ns), best, len(fitting), at_ns, ancestry=True)
+    open_now = list(agent.open_at(at_ns))
+    if root.bracket is not None and (not root.shell or root.bracket in open_now):
+        return born
+    if root.shell:
+        lone = agent.lone(open_now, at_ns, 0) or agent.lone([b for b in open_now if b.words.commands], at_ns, 0)
+        if lone is not None:
+            basis = Basis.ANCESTRY | Basis.BRACKET
+            return claim_for(lone, basis=basis, confidence=0.7, at_ns=at_ns)
+        return born or _residual(agent) or _hint(agent, at_ns)
+    if what.is_plumbing or is_runtime(what.path, what.kind) or is_own(what.path):
+        return born or _residual(agent) or housekeeping(agent.id, confidence=0.7, at_ns=at_ns)
+    if best >= HINT and len(fitting) == 1:
+        return _by_words(fitting[0], best, 1, at_ns, ancestry=True)
+    lone = agent.lone([b for b in open_now if not _is_busy(agent, b, at_ns)], at_ns, 0)
+    if lone is not None and not is_noise(what.path, agent.cwd):
+        basis = Basis.ANCESTRY | Basis.BRACKET
+        return claim_for(lone, basis=basis, confidence=0.6, at_ns=at_ns)
+    return born or _residual(agent) or _hint(agent, at_ns)
+
+
+def _fit(what: What, bracket: Bracket) -> float:
+    words = bracket.words
+    if what.family == "net":
+        return words.match_address(what.address, what.port) if what.address else 0.0
+    score = words.match_path(what.path, writes=what.is_write)
+    return max(score, words.match_path(what.old_path, writes=what.is_write)) if what.old_path else score
+
+
+def _best_fit(what: What, candidates: tuple[Bracket, ...]) -> tuple[float, list[Bracket]]:
+    best, fitting = 0.0, []
+    for bracket in candidates:
+        score = _fit(what, bracket)
+        if score > best:
+            best, fitting = score, [bracket]
+        elif score == best and score > 0:
+            fitting.append(bracket)
+    return best, fitting
+
+
+def _first(fitting: list[Bracket], what: What, at_ns: int) -> Bracket:
+    """Of tool calls whose words fit equally: the one on the same thread, else the newest still binding."""
+    return min(fitting, key=lambda b: (b.tid != what.tid, not b.binds(at_ns), -b.issued_ns, b.order, b.id))
+
+
+def _by_words(bracket: Bracket, score: float, rivals: int, at_ns: int, *, ancestry: bool) -> Claim:
+    basis = Basis.BRACKET | Basis.ARGUMENT | (Basis.ANCESTRY if ancestry else 0)
+    sure = confidence_of(score) if rivals == 1 else 0.6
+    return claim_for(bracket, basis=basis, confidence=sure, at_ns=at_ns)
+
+
+def _touch(agent: AgentState, fitting: list[Bracket], at_ns: int) -> None:
+    for bracket in fitting:
+        if bracket.touched_ns is None or at_ns < bracket.touched_ns:
+            bracket.touched_ns = at_ns
+            agent.changed_ns = min(agent.changed_ns, bracket.issued_ns)
+
+
+def _upkeep(what: What, agent: AgentState, at_ns: int) -> Claim | None:
+    """What the agent does for itself, if this is it."""
+    if agent.is_inner:
+        return None
+    if at_ns < agent.first_issued_ns:
+        # Before the first tool call nothing is done on the model's words.
+        return housekeeping(agent.id, confidence=0.9 if at_ns < agent.first_call_ns else 0.7, at_ns=at_ns)
+    if what.family == "net":
+        known = (
+            what.is_plumbing
+            or (what.address, what.port) in agent.endpoints
+            or what.address.startswith(_LOCAL_SERVICES)
+            or (what.kind == Kind.CLOSE and not what.port)
+            or agent.learnt.knows_peer(what.address, what.port, agent.first_issued_ns)
+            or (what.port == 53 and not any(b.words.names_a_host for b in agent.open_at(at_ns)))
+        )
+    else:
+        known = (
+            what.is_plumbing
+            or is_runtime(what.path, what.kind)
+            or is_own(what.path)
+            or is_noise(what.path, agent.cwd)
+            or agent.learnt.knows_path(what.path, agent.first_issued_ns)
+            or (what.old_path != "" and agent.learnt.knows_path(what.old_path, agent.first_issued_ns))
+        )
+    return housekeeping(agent.id, confidence=0.8, at_ns=at_ns) if known else None
+
+
+def _is_busy(agent: AgentState, bracket: Bracket, at_ns: int) -> bool:
+    return bracket.words.commands != [] and agent.known_before(bracket.run_ns, at_ns)
+
+
+def _by_bracket(what: What, agent: AgentState, at_ns: int) -> Claim | None:
+    """Only one tool call can have done it and its own doing was not seen elsewhere."""
+    candidates = agent.open_at(at_ns)
+    if not candidates:
+        return None
+    if not agent.is_inner and what.path and is_temporary(what.path, agent.cwd):
+        return housekeeping(agent.id, confidence=0.6, at_ns=at_ns)
+    idle = [b for b in candidates if not _is_busy(agent, b, at_ns)]
+    if what.path and not what.path.startswith(agent.cwd.rstrip("/") + "/"):
+        idle = [b for b in idle if not agent.known_before(b.touched_ns, at_ns)]
+    untouched = [b for b in idle if not agent.known_before(b.touched_ns, at_ns)]
+    lone = agent.lone(idle, at_ns, what.tid) or agent.lone(untouched, at_ns, what.tid)
+    if lone is not None:
+        return claim_for(lone, basis=Basis.BRACKET, confidence=0.6, at_ns=at_ns)
+    told = [b for b in untouched if what.path and (what.path in b.result or _name(what.path) in b.result)]
+    if len(told) == 1:
+        return claim_for(told[0], basis=Basis.BRACKET | Basis.RESULT, confidence=0.55, at_ns=at_ns)
+    if agent.is_inner:
+        return None
+    return claim_for(candidates[-1], basis=Basis.BRACKET, confidence=0.3, at_ns=at_ns)
+
+
+def _name(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name if len(name) >= 4 else path
+
+
+def _residual(agent: AgentState) -> Claim | None:
+    """What no tool call of a sub-agent explains belongs to the tool call that started the sub-agent."""
+    return agent.outer.claim if agent.outer is not None and agent.is_inner else None
+
+
+def _hint(agent: AgentState, at_ns: int) -> Claim | None:
+    near = agent.near(at_ns)
+    return None if near is None else claim_for(near, basis=Basis.TIME, confidence=0.2, at_ns=at_ns)
