@@ -1,5 +1,6 @@
 """TLS plaintext, byte for byte against what a server of our own received and sent."""
 
+import importlib
 import os
 import re
 import shutil
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from intact.collect import targets
-from intact.collect.loader import LIBRARY, OBJECT
+from intact.collect.linkage import libraries
+from intact.collect.loader import LIBRARY, OBJECT, Loader
 from intact.collect.resolver import Resolution, TlsRole, resolve
 from tests.kernel.tls_recording import Heard, TlsRecording, listen
 from tests.kernel.tls_server import TlsServer
@@ -97,6 +99,10 @@ def make_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("resolutions")
 
 
+def ssl_module() -> Path:
+    return Path(importlib.import_module("_ssl").__file__ or "")
+
+
 def client(server: TlsServer, source: str, calls: str = "") -> str:
     return source.format(ca=str(server.certificates.ca_pem), port=server.port) + calls
 
@@ -164,6 +170,47 @@ def test_the_openssl_program_is_heard(server: TlsServer, cache: Path) -> None:
 def test_files_are_found_after_the_command_began(server: TlsServer, cache: Path) -> None:
     source = client(server, SYNC_CLIENT, "import time; time.sleep(0.5); ask('late-', [2000])")
     check_bytes(listen(source, cache=cache, expect=False), server, "late-")
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
+def test_a_library_that_only_the_process_can_reach_is_hooked(server: TlsServer, cache: Path, tmp_path: Path) -> None:
+    """In a mount namespace of its own, and deleted before anybody could look."""
+    place = tmp_path / "private"
+    place.mkdir()
+    source = client(
+        server,
+        SYNC_CLIENT,
+        f"""
+import os, time
+assert {str(place)!r} in open("/proc/self/maps").read()
+os.unlink({str(place / "libssl.so.3")!r})
+time.sleep(0.5)
+ask('private-', [2000])
+""",
+    )
+    library = next(iter(libraries(ssl_module(), "libssl")))
+    shell = 'mount -t tmpfs none "$0" && cp "$1" "$0/libssl.so.3" && shift && LD_LIBRARY_PATH=$0 exec "$@"'
+    argv = ["unshare", "-m", "sh", "-c", shell, str(place), str(library), sys.executable, "-I", "-c", source]
+    check_bytes(listen(argv, cache=cache), server, "private-")
+
+
+def test_what_the_ring_could_not_take_is_counted(
+    server: TlsServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Loader.load
+
+    def load_small(self: Loader) -> None:
+        self.resize("ring_tls_16k", 1 << 16)
+        load(self)
+
+    monkeypatch.setattr(Loader, "load", load_small)
+    recording = listen(client(server, SYNC_CLIENT, "ask('ring-', [1 << 20])"), cache=cache)
+    chunks = [c for heard in recording.connections for c in heard.chunks if c.is_write]
+    received = bytes(server.serving(b"ring-").received)
+    assert recording.counters[2] > 0
+    assert sum(len(c.data) + c.missing_bytes for c in chunks) == len(received)
+    assert all(received[c.stream_offset :].startswith(c.data) for c in chunks)
+    recording.check_counts()
 
 
 def test_a_mebibyte_in_one_call_is_whole(server: TlsServer, cache: Path) -> None:
