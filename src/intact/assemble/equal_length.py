@@ -1,12 +1,13 @@
 """Secrets replaced by filler of the same length, for capture files: every offset in them stays true."""
 
 import re
+from itertools import accumulate
 
 from intact.assemble.coding import CodingError, decoder
 from intact.assemble.http1 import Body, End, Gap, Lost, Malformed, MessageReader, RequestHead, ResponseHead, header
 from intact.assemble.scanner import Scanner
-from intact.assemble.secret_rules import SECRET_HEADER
-from intact.assemble.split_secrets import split_secrets
+from intact.assemble.secret_rules import SECRET_HEADER, SECRET_PARAMETER
+from intact.assemble.split_secrets import ranges_in, split_secrets
 
 FILLER = b"x"
 # What a body decodes to is looked at so far; one that is larger is replaced whole.
@@ -14,7 +15,10 @@ MAX_DECODED_BYTES = 64 * 1024 * 1024
 
 Range = tuple[int, int]
 
-_HEADER_LINE = re.compile(rb"(?:^|\n)(?P<name>[A-Za-z0-9-]{1,64}):[ \t]*(?P<value>[^\r\n]+)")
+# With the lines that a header is folded over (RFC 9112 section 5.2).
+_HEADER_LINE = re.compile(rb"(?:^|\n)(?P<name>[A-Za-z0-9-]{1,64}):[ \t]*(?P<value>[^\r\n]+(?:\r?\n[ \t][^\r\n]*)*)")
+_TARGET = re.compile(rb"\A[A-Z]{1,32} [^\s?]*\?\S+")
+_PARAMETER = re.compile(rb"[?&](?P<name>[^=&\s]{1,64})=(?P<value>[^&\s]+)")
 # Argument vectors lie in records with a zero byte after each argument.
 _ARGUMENT = re.compile(
     rb"(?i)--?(?:[a-z0-9_-]{0,64}[-_])?(?:api[-_]?key|token|secret|passw(?:or)?d|passphrase|credentials?|private[-_]?key"
@@ -25,9 +29,9 @@ _ARGUMENT = re.compile(
 )
 
 
-def redact_bytes(data: bytes) -> bytes:
+def redact_bytes(data: bytes, *, scanner: Scanner | None = None) -> bytes:
     """A copy of equal length without secrets, of bytes that are no stream: paths, argument vectors, addresses."""
-    scanner = Scanner()
+    scanner = scanner or Scanner()
     ranges = [(span.start, span.end) for span in scanner.spans(data)]
     for match in _ARGUMENT.finditer(data):
         ranges.append(match.span(str(match.lastgroup)))
@@ -53,10 +57,7 @@ def _filled(data: bytes, ranges: list[Range]) -> bytes:
 
 
 def _ranges(data: bytes, scanner: Scanner) -> list[Range]:
-    ranges = [(span.start, span.end) for span in scanner.spans(data)]
-    for line in _HEADER_LINE.finditer(data):
-        if SECRET_HEADER.match(line["name"].decode().lower()):
-            ranges.append(line.span("value"))
+    ranges = head_ranges(data, scanner)
     coding, body = "", list[Body]()
     reader = MessageReader()
     for event in [*reader.feed(data), *reader.close()]:
@@ -65,13 +66,26 @@ def _ranges(data: bytes, scanner: Scanner) -> list[Range]:
         elif isinstance(event, Body):
             body.append(event)
         elif isinstance(event, End | Gap | Lost | Malformed) and body:
-            ranges += _in_body(body, coding, scanner)
+            ranges += body_ranges(body, coding, scanner)
             body = []
     return ranges
 
 
-def _in_body(body: list[Body], coding: str, scanner: Scanner) -> list[Range]:
-    """The ranges of the stream that hold secrets of one body."""
+def head_ranges(data: bytes, scanner: Scanner) -> list[Range]:
+    """The ranges of a message's head, or of other lines of text, that hold secrets."""
+    ranges = [(span.start, span.end) for span in scanner.spans(data)]
+    for line in _HEADER_LINE.finditer(data):
+        if SECRET_HEADER.match(line["name"].decode().lower()):
+            ranges.append(line.span("value"))
+    if target := _TARGET.match(data):
+        for parameter in _PARAMETER.finditer(data, 0, target.end()):
+            if SECRET_PARAMETER.match(parameter["name"].decode("latin-1")):
+                ranges.append(parameter.span("value"))
+    return ranges
+
+
+def body_ranges(body: list[Body], coding: str, scanner: Scanner) -> list[Range]:
+    """The ranges of the stream that hold secrets of one body; all of a compressed one that holds any."""
     whole = [(piece.offset, piece.offset + len(piece.data)) for piece in body]
     joined = b"".join(piece.data for piece in body)
     if coding:
@@ -79,13 +93,10 @@ def _in_body(body: list[Body], coding: str, scanner: Scanner) -> list[Range]:
         decoded = _decoded(joined, coding)
         is_clean = decoded is not None and not scanner.spans(decoded) and not split_secrets(decoded, scanner)
         return [] if is_clean else whole
+    edges = list(accumulate((end - start for start, end in whole), initial=0))
     found = [(span.start, span.end) for span in scanner.spans(joined)]
     found += [piece for secret in split_secrets(joined, scanner) for piece in secret.ranges]
-    ranges, at = [], 0
-    for start, end in whole:
-        base, at = start - at, at + end - start
-        ranges += [(base + max(low, at - (end - start)), base + min(high, at)) for low, high in found if low < at]
-    return [(low, high) for low, high in ranges if low < high]
+    return [piece for low, high in found for piece in ranges_in(whole, edges, low, high)]
 
 
 def _decoded(data: bytes, coding: str) -> bytes | None:

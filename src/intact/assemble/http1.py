@@ -199,7 +199,8 @@ class MessageReader:
                 self._drop(self._searched)
                 self._searched = 0
             return False
-        for match in _SEEK.finditer(self._buffer, 0, end):
+        # A copy: a match holds its buffer, and a held buffer cannot be cut.
+        for match in _SEEK.finditer(bytes(self._buffer[:end])):
             is_request = match.lastgroup == "request"
             if self.is_request is None or self.is_request == is_request:
                 self.is_request = is_request

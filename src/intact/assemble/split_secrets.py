@@ -53,7 +53,7 @@ def split_secrets(body: bytes, scanner: Scanner) -> list[SplitSecret]:
         joined = b"".join(body[start:end] for start, end in pieces)
         edges = list(accumulate((end - start for start, end in pieces), initial=0))
         for span in scanner.spans(joined):
-            ranges = _ranges(pieces, edges, span.start, span.end)
+            ranges = ranges_in(pieces, edges, span.start, span.end)
             if len(ranges) > 1:
                 secrets.append(SplitSecret(ranges, span.rule, joined[span.start : span.end]))
     return secrets
@@ -67,7 +67,8 @@ def _events(body: bytes) -> list[tuple[int, int]]:
     return list(zip([0, *edges], [*edges, len(body)], strict=True))
 
 
-def _ranges(pieces: list[tuple[int, int]], edges: list[int], start: int, end: int) -> list[tuple[int, int]]:
+def ranges_in(pieces: list[tuple[int, int]], edges: list[int], start: int, end: int) -> list[tuple[int, int]]:
+    """The parts of `pieces` that are bytes `start` to `end` of them joined; `edges` are where each begins then."""
     ranges = []
     at = bisect_right(edges, start) - 1
     while at < len(pieces) and edges[at] < end:
