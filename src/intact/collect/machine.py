@@ -138,8 +138,8 @@ class Collector:
         self.close()
 
     def _last_slices(self) -> Iterator[RawSlice]:
-        self.loader.run("sweep")
         self.loader.detach()
+        self.loader.run("sweep_all")  # after it no sum can begin
         sighting = self._sighting(last=True)
         if self._targets is not None:
             self._targets.close()
