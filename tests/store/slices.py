@@ -33,7 +33,7 @@ def batch(schema: pa.Schema, rows: int, **given: Any) -> pa.RecordBatch:
     return pa.record_batch(columns, schema=schema)
 
 
-def effects(family: str, rows: int, **given: Any) -> dict[str, pa.RecordBatch]:
+def effects(family: str, rows: int, /, **given: Any) -> dict[str, pa.RecordBatch]:
     return {family: batch(FAMILIES[family], rows, **given)}
 
 
