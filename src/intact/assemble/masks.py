@@ -124,19 +124,18 @@ class _Direction:
         self._held = held
         self._methods = methods
         self._stream = Stream()
-        self._shift: int | None = None  # offset in the stream of what the reader counts as 0
         self._raw = bytearray()  # given to the reader and not decided
         self._raw_at = 0
         self._skipped = 0
         self._seeking = True
+        self._in_head = False
+        self._is_chunked = False
         self._coding = ""
         self._body: list[Body] = []
         self._body_bytes = 0
         self._too_large = False
 
     def take(self, chunk: Chunk) -> None:
-        if self._shift is None:
-            self._shift = chunk.stream_offset
         self._read(self._stream.add(chunk))
 
     def finish(self) -> None:
@@ -157,19 +156,20 @@ class _Direction:
                 self._raw_at += len(HTTP2_PREFACE)  # it tells what the connection is, and nothing else
                 del self._raw[: len(HTTP2_PREFACE)]
                 self.reader.stop()
-            self._drop_skipped()
+            self._drop_skipped(len(self._raw))
 
-    def _drop_skipped(self) -> None:
-        """What the reader has dropped while it looks for a message."""
+    def _drop_skipped(self, most: int) -> None:
+        """What the reader has dropped while it looked for a message."""
         dropped, self._skipped = self.reader.skipped_bytes - self._skipped, self.reader.skipped_bytes
         if self._seeking:
-            self._decide(min(dropped, len(self._raw)), foreign=True)
+            self._decide(min(dropped, most), foreign=True)
 
     def _handle(self, events: Iterable[Event]) -> None:
         for event in events:
             match event:
                 case RequestHead() | ResponseHead():
-                    self._decide(event.offset - self._raw_at, foreign=self._seeking)
+                    self._drop_skipped(event.offset - self._raw_at)
+                    self._decide(event.offset - self._raw_at, foreign=False)  # interim answers, ends of chunks
                     self._begin(event)
                 case Body():
                     self._decide(event.offset - self._raw_at, foreign=False)
@@ -178,10 +178,9 @@ class _Direction:
                     # What a hole is in cannot be decoded, and a secret may lie across it.
                     self._too_large = self._too_large or bool(self._coding)
                 case End():
-                    self._close_body()
-                    self._decide(self._head_length(), foreign=False)
+                    self._end()
                 case Upgraded():
-                    self._decide(self._head_length(), foreign=False)
+                    self._decide(self._block_length(), foreign=False)
                     self._stop()
                 case Lost() | Malformed():
                     self._close_body()
@@ -191,29 +190,39 @@ class _Direction:
         if isinstance(head, RequestHead):
             self._methods.append(head.method)
         self._seeking = False
+        self._in_head = True
+        self._is_chunked = bool(header(head.headers, "transfer-encoding"))
         self._coding = header(head.headers, "content-encoding")
 
     def _add(self, body: Body) -> None:
         """A piece of a body; its bytes are the first that are not decided."""
         del self._raw[: len(body.data)]
         self._raw_at += len(body.data)
+        self._in_head = False
         if self._held.bytes + len(body.data) > MAX_HELD_BYTES:
             self._too_large = True
-        self._body.append(Body(body.offset, b"") if self._too_large else body)
         self._body_bytes += len(body.data)
         if self._too_large:
             self._mask(body.offset, body.offset + len(body.data))
         else:
+            self._body.append(body)
             self._held.bytes += len(body.data)
+
+    def _end(self) -> None:
+        """The message is whole: its head, if that was all, and what ends its chunks are decided."""
+        self._close_body()
+        for present in (self._in_head, self._is_chunked):
+            if present:
+                self._decide(self._block_length(), foreign=False)
 
     def _close_body(self) -> None:
         body, size = self._body, self._body_bytes
         self._body, self._body_bytes = [], 0
         self._held.bytes -= sum(len(piece.data) for piece in body)
         too_large, self._too_large = self._too_large, False
-        if not body:
+        if not size:
             return
-        whole = [(piece.offset, piece.offset + len(piece.data)) for piece in body if piece.data]
+        whole = [(piece.offset, piece.offset + len(piece.data)) for piece in body]
         ranges = whole if too_large else body_ranges(body, self._coding, self._scanner)
         if too_large or (self._coding and ranges):
             self._tally.bodies += 1
@@ -224,8 +233,8 @@ class _Direction:
         for start, end in ranges:
             self._mask(start, end)
 
-    def _head_length(self) -> int:
-        """How much of what is not decided is the head of a message; all of it, where it is what ends a body."""
+    def _block_length(self) -> int:
+        """How much of what is not decided is one block of lines that ends with an empty one."""
         ends = [at + len(mark) for mark in (b"\n\r\n", b"\n\n") if (at := self._raw.find(mark)) >= 0]
         return min(ends, default=0)
 
@@ -253,11 +262,10 @@ class _Direction:
                 self._mask(start + low, start + high)
 
     def _mask(self, start: int, end: int) -> None:
-        shift = self._shift or 0
-        if self.found and self.found[-1] == start + shift:
-            self.found[-1] = end + shift
+        if self.found and self.found[-1] == start:
+            self.found[-1] = end
         else:
-            self.found.extend((start + shift, end + shift))
+            self.found.extend((start, end))
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:
