@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from intact.correlate.brackets import Bracket, began, bracket_of, conversation_of
+from intact.correlate.brackets import Asked, Bracket, began, bracket_of, conversation_of
 from intact.correlate.housekeeping import Learnt
 from intact.correlate.links import I64
 from intact.correlate.process_tree import Node
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 NEVER = 1 << 62
 _MOST_CALLS = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    tid: int
-    conversation: str
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +40,7 @@ class AgentState:
     dropped: int = 0
     learnt: Learnt = field(init=False)
     _by_id: dict[int, Bracket] = field(default_factory=dict)
-    _asked: dict[int, _Asked] = field(default_factory=dict)
+    _asked: dict[int, Asked] = field(default_factory=dict)
     _edges: I64 | None = None
     _open: dict[int, tuple[Bracket, ...]] = field(default_factory=dict)
 
@@ -72,7 +66,9 @@ class AgentState:
         if call.id not in self._asked:
             if len(self._asked) >= _MOST_CALLS:
                 del self._asked[next(iter(self._asked))]
-            self._asked[call.id] = _Asked(call.tid, conversation_of(call))
+            self._asked[call.id] = Asked(
+                call_id=call.id, tid=call.tid, at_ns=call.started_ns, conversation=conversation_of(call)
+            )
         if call.started_ns < self.first_call_ns:
             self.first_call_ns = call.started_ns
             self._touch(0)
@@ -88,7 +84,7 @@ class AgentState:
                 continue
             if bracket.answered_ns is not None and bracket.answered_ns <= call.started_ns:
                 continue
-            if bracket.conversation == conversation or began(bracket, call):
+            if bracket.asked.conversation == conversation or began(bracket, call):
                 old = bracket.superseded_ns
                 if old is None or call.started_ns < old:
                     bracket.superseded_ns = call.started_ns
@@ -98,9 +94,9 @@ class AgentState:
         """A tool call was asked for, or its result came."""
         known = self._by_id.get(fact.id)
         if known is None:
-            group = fact.call_id if isinstance(fact, ToolCall) else 0
-            asked = self._asked.get(group, _Asked(0, ""))
-            bracket = bracket_of(fact, group=group, tid=asked.tid, conversation=asked.conversation, cwd=self.cwd)
+            group, start = (fact.call_id, fact.issued_ns) if isinstance(fact, ToolCall) else (0, fact.started_ns)
+            asked = self._asked.get(group, Asked(call_id=group, at_ns=start))
+            bracket = bracket_of(fact, asked=asked, cwd=self.cwd)
             self._by_id[fact.id] = bracket
             insort(self.brackets, bracket, key=lambda b: b.place)
             self.first_issued_ns = min(self.first_issued_ns, bracket.issued_ns)
@@ -160,8 +156,8 @@ class AgentState:
         if len(binding) == 1:
             return binding[0]
         # Two conversations in one process, a thread each: the effect is its own thread's.
-        mine = [b for b in binding if b.tid == tid]
-        if len(mine) == 1 and len({b.group for b in binding}) > 1:
+        mine = [b for b in binding if b.asked.tid == tid]
+        if len(mine) == 1 and len({b.asked.call_id for b in binding}) > 1:
             return mine[0]
         return None
 

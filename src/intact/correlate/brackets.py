@@ -9,21 +9,29 @@ from intact.model.facts import LlmCall, McpCall, ToolCall
 _MOST_RUNS = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The LLM call that asked for a tool call."""
+
+    call_id: int  # what was asked together runs together
+    tid: int = 0
+    at_ns: int = 0  # its start: nothing it asked for can have happened before
+    conversation: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Bracket:
     """One tool call as a span of time with words."""
 
     id: int
     kind: CauseKind
-    group: int  # the LLM call that asked: what was asked together runs together
-    tid: int
+    asked: Asked
     issued_ns: int
     answered_ns: int | None
     order: int
     words: Words
     text: str
     result: str
-    conversation: str
     superseded_ns: int | None = None  # its conversation, or one it began, went on: only its words bind from here
     runs: dict[int, int] = field(default_factory=dict)  # processes that fit its words, and since when
     touched_ns: int | None = None  # first path in the agent's own process that fits them
@@ -33,12 +41,11 @@ class Bracket:
         """When the first process that fits its words ran."""
         return min(self.runs.values(), default=None)
 
-    def note_run(self, process_id: int, at_ns: int) -> bool:
-        """A process fits its words; true if that is earlier than what was known."""
+    def note_run(self, process_id: int, at_ns: int) -> None:
+        """A process fits its words."""
         known = self.run_ns
         if len(self.runs) < _MOST_RUNS or (known is not None and at_ns < known):
             self.runs[process_id] = at_ns
-        return known is None or at_ns < known
 
     def forget_run(self, process_id: int) -> None:
         """The process turned out to be another's."""
@@ -51,7 +58,8 @@ class Bracket:
 
     def covers(self, at_ns: int, early_ns: int = 0) -> bool:
         """Whether an effect at that time could be this tool call's."""
-        return self.issued_ns - early_ns <= at_ns and (self.answered_ns is None or at_ns <= self.answered_ns)
+        start = max(self.issued_ns - early_ns, min(self.asked.at_ns, self.issued_ns))
+        return start <= at_ns and (self.answered_ns is None or at_ns <= self.answered_ns)
 
     def binds(self, at_ns: int) -> bool:
         """Whether time alone may bind to it: it is open and nothing newer took its place."""
@@ -59,7 +67,7 @@ class Bracket:
 
     def update(self, fact: ToolCall | McpCall, cwd: str) -> bool:
         """Take the newer telling of the fact; true if it changed what the bracket says."""
-        newer = bracket_of(fact, group=self.group, tid=self.tid, conversation=self.conversation, cwd=cwd)
+        newer = bracket_of(fact, asked=self.asked, cwd=cwd)
         changed = (newer.issued_ns, newer.answered_ns, newer.text) != (self.issued_ns, self.answered_ns, self.text)
         if newer.text != self.text:
             self.words, self.text = newer.words, newer.text
@@ -68,7 +76,7 @@ class Bracket:
         return changed
 
 
-def bracket_of(fact: ToolCall | McpCall, *, group: int, tid: int, conversation: str, cwd: str) -> Bracket:
+def bracket_of(fact: ToolCall | McpCall, *, asked: Asked, cwd: str) -> Bracket:
     """The bracket of a tool call, or of an MCP call that no tool call stands for."""
     if isinstance(fact, ToolCall):
         name, text, order = fact.name, fact.arguments_text, fact.order
@@ -80,15 +88,13 @@ def bracket_of(fact: ToolCall | McpCall, *, group: int, tid: int, conversation: 
     return Bracket(
         id=fact.id,
         kind=kind,
-        group=group,
-        tid=tid,
+        asked=asked,
         issued_ns=start,
         answered_ns=end,
         order=order,
         words=Words(name=name, arguments=fact.arguments, text=text, cwd=cwd),
         text=text or str(fact.arguments),
         result=result[:65_536],
-        conversation=conversation,
     )
 
 

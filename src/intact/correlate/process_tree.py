@@ -38,6 +38,7 @@ class Node:
     fork_tid: int = 0  # thread of the parent
     seen_ns: int = 0
     execs: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    arrived: bool = False  # the stage has come to its first step
     told: int = 0  # how often the Process fact was told
     agent: "AgentState | None" = None
     root: "Root | None" = None
@@ -129,7 +130,7 @@ class ProcessTree:
         if process.argv and not node.execs:
             node.execs.append((process.exec_ns or process.start_ns, process.argv))
         node.fork_ns = node.fork_ns or process.start_ns
-        node.told = 1
+        node.told, node.arrived = 1, True
         self._untold.pop(node.id, None)
         if process.parent_id and node.parent is None:
             self._join(

@@ -90,10 +90,16 @@ def is_plain(root: Root) -> bool:
 
 def decide(root: Root, earlier: list[Root]) -> None:
     """Set the claim of a root and whether it is standing; `earlier` are the agent's roots made before it."""
+    touched = [(b, b.run_ns) for b in root.agent.nearly_open_at(root.fork_ns)]
+    _decide(root, earlier)
+    for bracket, run_ns in touched:
+        if bracket.run_ns != run_ns:
+            root.agent.changed_ns = min(root.agent.changed_ns, bracket.issued_ns)
+
+
+def _decide(root: Root, earlier: list[Root]) -> None:
     agent, at = root.agent, root.fork_ns
     root.decided, root.doubted = True, False
-    if root.fixed:
-        return
     root.shell = is_bare_shell(root.argv)
     if root.bracket is not None:
         root.bracket.forget_run(root.node.id)
@@ -107,8 +113,8 @@ def decide(root: Root, earlier: list[Root]) -> None:
     if agent.is_inner and (root.claim is None or not root.claim.stands):
         # What no tool call of a sub-agent explains belongs to the tool call that started the sub-agent.
         root.claim = agent.outer.claim if agent.outer is not None else None
-    serves_many = root.shell or is_pool_worker(root.argv) or (not root.argv and root.via is None)
-    if (root.bracket is None and root.claim is None) or (serves_many and root.score < THE_VERY and not agent.is_inner):
+    serves_many = is_pool_worker(root.argv) or (not root.argv and root.via is None)
+    if (root.bracket is None and root.claim is None) or root.shell or (serves_many and root.score < THE_VERY):
         root.standing = True
 
 
@@ -137,8 +143,7 @@ def _claim_by_words(root: Root, fitting: list[Bracket], earlier: list[Root], whe
     sure = confidence_of(score) if len(fitting) == 1 else 0.7
     basis = Basis.ANCESTRY | Basis.BRACKET | Basis.ARGUMENT
     root.claim = claim_for(bracket, basis=basis, confidence=sure, at_ns=when)
-    if bracket.note_run(root.node.id, when):
-        root.agent.changed_ns = min(root.agent.changed_ns, bracket.issued_ns)
+    bracket.note_run(root.node.id, when)
 
 
 def _claim_by_kind(root: Root, best: float, fitting: list[Bracket], when: int) -> bool:

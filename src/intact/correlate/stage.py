@@ -65,11 +65,14 @@ class Correlator:
         for fact in piece.facts:
             if isinstance(fact, Process):
                 self._tree.alive(fact)
-        # The tree first: a cut may bring a process and the first words it says in one slice.
         steps = list(self._tree.read(batch)) if batch is not None else []
-        added: list[Fact] = list(self._read_facts(piece.facts))
-        for step in steps:
-            self._apply(step)
+        added: list[Fact] = []
+        # By their own time: a cut may bring a process and the first words it says in one slice.
+        for _, _, event in sorted(_by_time(piece.facts, steps), key=lambda timed: timed[:2]):
+            if isinstance(event, Forked | Executed | Exited):
+                self._apply(event)
+            else:
+                added += self._read_fact(event)
         added += [step.node.process for step in steps if isinstance(step, Executed | Exited)]
         for family in _FAMILIES:
             rows = piece.effects.get(family)
@@ -89,28 +92,26 @@ class Correlator:
 
     # facts
 
-    def _read_facts(self, facts: Iterable[Fact]) -> Iterator[Fact]:
-        facts = list(facts)
-        for fact in facts:
-            if isinstance(fact, Agent) and fact.process_id not in self._agents:
+    def _read_fact(self, fact: Fact) -> Iterator[Fact]:
+        if isinstance(fact, Agent):
+            if fact.process_id not in self._agents:
                 self._adopt(self._tree.node(fact.process_id), fact.first_seen_ns)
-        for fact in facts:
-            if isinstance(fact, LlmCall):
-                agent = self._agents.get(fact.process_id)
-                if agent is not None:
-                    agent.take_call(fact)
-                    turn = self._turns.take_call(fact)
-                    if turn is not None:
-                        yield turn
-            elif isinstance(fact, ToolCall):
-                agent = self._agents.get(fact.process_id)
-                self._turns.take_tool_call(fact)
-                if agent is not None and not fact.server_side:
-                    agent.take_tool_call(fact)
-            elif isinstance(fact, McpCall) and fact.tool_call_id is None:
-                agent = self._agent_above(self._tree.node(fact.process_id))
-                if agent is not None:
-                    agent.take_tool_call(fact)
+        elif isinstance(fact, LlmCall):
+            agent = self._agents.get(fact.process_id)
+            if agent is not None:
+                agent.take_call(fact)
+                turn = self._turns.take_call(fact)
+                if turn is not None:
+                    yield turn
+        elif isinstance(fact, ToolCall):
+            agent = self._agents.get(fact.process_id)
+            self._turns.take_tool_call(fact)
+            if agent is not None and not fact.server_side:
+                agent.take_tool_call(fact)
+        elif isinstance(fact, McpCall) and fact.tool_call_id is None:
+            agent = self._agent_above(self._tree.node(fact.process_id))
+            if agent is not None:
+                agent.take_tool_call(fact)
 
     def _agent_above(self, node: Node | None) -> AgentState | None:
         while node is not None:
@@ -127,7 +128,7 @@ class Correlator:
         todo = list(node.children)
         while todo:
             child = todo.pop(0)
-            if child.agent is None and child.root is None:
+            if child.arrived and child.agent is None and child.root is None:
                 self._place(child)
                 todo += child.children
         self._adopt_launchers(agent)
@@ -146,6 +147,7 @@ class Correlator:
     # the tree
 
     def _apply(self, step: Step) -> None:
+        step.node.arrived = True
         if isinstance(step, Forked):
             self._place(step.node)
         elif isinstance(step, Executed):
@@ -400,6 +402,21 @@ class Correlator:
                 self._told[cause] = count
                 found.append(Loss(stage="correlate", cause=cause, count=new, at_ns=at_ns))
         return found
+
+
+def _by_time(facts: Iterable[Fact], steps: Iterable[Step]) -> Iterator[tuple[int, int, Fact | Step]]:
+    """Facts and steps with the time and rank at which they count."""
+    for step in steps:
+        yield step.at_ns, 0, step
+    for fact in facts:
+        if isinstance(fact, Agent):
+            yield fact.first_seen_ns, 1, fact
+        elif isinstance(fact, LlmCall):
+            yield fact.started_ns if fact.ended_ns is None else fact.ended_ns, 2, fact
+        elif isinstance(fact, ToolCall):
+            yield fact.issued_ns if fact.answered_ns is None else fact.answered_ns, 3, fact
+        elif isinstance(fact, McpCall):
+            yield fact.started_ns if fact.ended_ns is None else fact.ended_ns, 3, fact
 
 
 def _identity(argv: tuple[str, ...]) -> str:

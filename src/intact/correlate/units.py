@@ -234,7 +234,7 @@ def _best_fit(what: What, candidates: tuple[Bracket, ...]) -> tuple[float, list[
 
 def _first(fitting: list[Bracket], what: What, at_ns: int) -> Bracket:
     """Of tool calls whose words fit equally: the one on the same thread, else the newest still binding."""
-    return min(fitting, key=lambda b: (b.tid != what.tid, not b.binds(at_ns), -b.issued_ns, b.order, b.id))
+    return min(fitting, key=lambda b: (b.asked.tid != what.tid, not b.binds(at_ns), -b.issued_ns, b.order, b.id))
 
 
 def _by_words(bracket: Bracket, score: float, rivals: int, at_ns: int, *, ancestry: bool) -> Claim:
