@@ -5,6 +5,7 @@ it is done in a thread, since a program of 300 MB takes a second to search and t
 """
 
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,7 +65,7 @@ class Targets:
     def expect(self, command: str | None, search: str | None = None) -> None:
         """Hook what `command` (None: any) is expected to use; returns when that is done."""
         for path in expected_files(command, search):
-            self._notes += self._look(str(path), deep=_is_large(path))
+            self._notes += self._look(str(path), None, is_program=True) or []
 
     def poll(self, *, last: bool = False) -> Sighting:
         """Look at what became executable, and at who talks; call it at each drain. `last`: nothing more will come."""
@@ -105,46 +106,61 @@ class Targets:
             if future.cancelled():
                 continue  # closed before its turn came
             if wait or future.done():
-                self._notes += future.result()
+                error = future.exception()
+                self._notes += [f"a file could not be looked at: {error}"] if error else future.result()
             else:
                 running.append(future)
         self._pending = running
 
     def _look_at(self, mapped: Mapped) -> list[str]:
         """Look at one file the kernel side told of. Not found again, it stays unknown and is told of next time."""
-        if mapped.is_exec:
-            path = f"/proc/{mapped.tgid}/exe"
-            if not _has_inode(path, mapped.inode):
-                return []
-        else:
-            found = (place for place, inode in _mapped_files(mapped.tgid) if inode == mapped.inode)
-            path = next((place for place in found if _has_inode(place, mapped.inode)), "")
-            if not path:
-                return []
-        notes = self._look(path, deep=mapped.is_exec and _is_large(Path(path)))
-        self._uprobes.looked_at(mapped)
-        return notes
+        exe = f"/proc/{mapped.tgid}/exe"
+        paths = [exe] if mapped.is_exec else [p for p, inode in _mapped_files(mapped.tgid) if inode == mapped.inode]
+        for path in paths:
+            notes = self._look(path, mapped.inode, is_program=mapped.is_exec)
+            if notes is not None:
+                self._uprobes.looked_at(mapped)
+                return notes
+        return []
 
     def _look_through(self, tgids: list[int]) -> list[str]:
         notes: list[str] = []
         for tgid in tgids:
+            exe = _identity(f"/proc/{tgid}/exe")
             for path, inode in _mapped_files(tgid):
-                if _has_inode(path, inode):
-                    notes += self._look(path, deep=False)
+                notes += self._look(path, inode, is_program=exe is not None and exe.inode == inode) or []
         return notes
 
-    def _look(self, path: str, *, deep: bool) -> list[str]:
-        """Resolve and hook one file, once; what a person should know of it."""
-        file = _identity(path)
-        if file is None or file in self._done or len(self._done) >= MAX_FILES:
+    def _look(self, path: str, inode: int | None, *, is_program: bool) -> list[str] | None:
+        """Resolve and hook one file, once; what a person should know of it. None: it is not what is there now.
+
+        The file is held open meanwhile: whoever owns the path must not be able to have one file searched and the places
+        found there hooked in another.
+        """
+        try:
+            held = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(held)
+            if inode not in (None, status.st_ino) or not stat.S_ISREG(status.st_mode):
+                return None
+            return self._hook(f"/proc/self/fd/{held}", status, is_program=is_program)
+        finally:
+            os.close(held)
+
+    def _hook(self, path: str, status: os.stat_result, *, is_program: bool) -> list[str]:
+        file = _File(status.st_dev, status.st_ino, status.st_ctime_ns)
+        if file in self._done or len(self._done) >= MAX_FILES:
             return []
-        resolution = resolve(path, deep=deep, cache_directory=self._cache)
+        # Only large programs have a TLS library without symbols inside.
+        resolution = resolve(path, deep=is_program and status.st_size >= NATIVE_BYTES, cache_directory=self._cache)
         if not resolution.functions:
             self._done[file] = resolution.reason or "no TLS functions found"
             return []
         problem = self._uprobes.attach(path, resolution.functions)
         self._done[file] = problem
-        return [f"{_name(path)}: TLS functions found but not hooked: {problem}"] if problem else []
+        return [f"{os.readlink(path)}: TLS functions found but not hooked: {problem}"] if problem else []
 
     def _unheard(self, grace_ns: int) -> Iterator[Unheard]:
         """Talkers of whom nothing was heard, each told once; connections of one process to one peer are summed."""
@@ -209,20 +225,6 @@ def _identity(path: str) -> _File | None:
     return _File(status.st_dev, status.st_ino, status.st_ctime_ns)
 
 
-def _has_inode(path: str, inode: int) -> bool:
-    """Whether the path still leads to this file: between two looks it may have been replaced."""
-    file = _identity(path)
-    return file is not None and file.inode == inode
-
-
-def _is_large(path: Path) -> bool:
-    """Only large programs have a TLS library without symbols inside."""
-    try:
-        return path.stat().st_size >= NATIVE_BYTES
-    except OSError:
-        return False
-
-
 def _mapped_files(tgid: int) -> Iterable[tuple[str, int]]:
     """(path that works from here, inode) of every file the process has mapped executable."""
     try:
@@ -245,17 +247,10 @@ def _mapped_files(tgid: int) -> Iterable[tuple[str, int]]:
 def _exe(tgid: int, start_ns: int) -> str:
     """The exe of a process that still runs, else ""."""
     try:
-        with open(f"/proc/{tgid}/stat", encoding="utf-8", errors="replace") as stat:
-            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        with open(f"/proc/{tgid}/stat", encoding="utf-8", errors="replace") as line:
+            ticks = int(line.read().rpartition(")")[2].split()[19])
         if abs(ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK") - start_ns) > 1_000_000_000:
             return ""  # another process with its pid
         return os.readlink(f"/proc/{tgid}/exe")
     except (OSError, ValueError, IndexError):
         return ""
-
-
-def _name(path: str) -> str:
-    try:
-        return os.path.realpath(path)
-    except OSError:
-        return path
