@@ -128,6 +128,8 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
             pipe.say(text=summary.text(ended_ns - run.started_ns), notes=summary.unheard)
     finally:
         collector.close()
+        for entry in cache.iterdir():
+            directory.own(entry)
 
 
 def write_segments(

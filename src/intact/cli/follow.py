@@ -63,7 +63,9 @@ class Follower:
             self._match(part.links)
         while self.waiting:
             effect_id, row = next(iter(self.waiting.items()))
-            if row["end_ns"] + PATIENCE_NS > part.until_ns and len(self.waiting) <= MAX_WAITING:
+            # Before the first call nobody is known as an agent: what happened till then gets its cause with that call.
+            patient = not self.calls or row["end_ns"] + PATIENCE_NS > part.until_ns
+            if patient and len(self.waiting) <= MAX_WAITING:
                 break
             del self.waiting[effect_id]
             self._print_effect(row, None)

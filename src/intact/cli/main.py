@@ -78,7 +78,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
 
-
     except Exception as error:  # a fault of ours: still one line, and the whole story only where it is asked for
         if os.environ.get("INTACT_DEBUG"):
             raise

@@ -11,7 +11,9 @@ from intact.store.runs import DataDirectory, Run
 
 
 @contextmanager
-def opened(data: Path | None, wanted: str | None = None, *, all_runs: bool = False) -> Iterator[tuple[Database, Run | None]]:
+def opened(
+    data: Path | None, wanted: str | None = None, *, all_runs: bool = False
+) -> Iterator[tuple[Database, Run | None]]:
     """The store with the wanted run (default: the latest; with `all_runs` every one) ingested.
 
     Raises:

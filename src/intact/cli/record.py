@@ -8,6 +8,7 @@ be quick and small.
 import json
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -48,14 +49,23 @@ def run(
         command = command[1:]
     if not command:
         raise UsageError("no command given; write: intact record -- CMD ARG…")
-    if data is not None:
-        os.environ["INTACT_DATA"] = str(data)
     if capture is not None and capture.exists():
         raise UsageError(f"{capture} exists already; a capture is never overwritten")
     person = calling_user()
     program = find_program(command[0])
     require_privilege()
-    return Recording(command, program, person, name, capture, verbose).run()
+    options = Options(data or _data_directory(person), name, capture, verbose)
+    return Recording(command, program, person, options).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for beside the command."""
+
+    data: Path
+    name: str | None
+    capture: Path | None
+    verbose: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,12 @@ def calling_user() -> Person:
         raise IntactError(f"SUDO_UID={sudo_uid} is not a user of this machine") from None
     environment = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name, "SHELL": entry.pw_shell}
     return Person(entry.pw_uid, entry.pw_gid, entry.pw_dir, environment, True)
+
+
+def _data_directory(person: Person) -> Path:
+    """`INTACT_DATA`, else the person's own: the same place where the commands that read look."""
+    named = os.environ.get("INTACT_DATA")
+    return Path(named) if named else Path(person.home, ".local", "share", "intact")
 
 
 def find_program(name: str) -> str:
@@ -116,15 +132,11 @@ def _has_capabilities() -> bool:
 class Recording:
     """One run: child, cgroup and collector, and what is told about it at the end."""
 
-    def __init__(
-        self, command: list[str], program: str, person: Person, name: str | None, capture: Path | None, verbose: bool
-    ) -> None:
+    def __init__(self, command: list[str], program: str, person: Person, options: Options) -> None:
         self.command = command
         self.program = program
         self.person = person
-        self.name = name
-        self.capture = capture
-        self.verbose = verbose
+        self.options = options
         self.child = 0
 
     def run(self) -> int:
@@ -152,19 +164,16 @@ class Recording:
         return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
     def _settings(self, cgroup: ScopeCgroup) -> dict[str, Any]:
-        data = os.environ.get("INTACT_DATA") or os.path.join(
-            os.environ.get("XDG_DATA_HOME") or os.path.join(self.person.home, ".local/share"), "intact"
-        )
         return {
-            "data": os.path.abspath(data),
-            "name": self.name or os.path.basename(self.command[0]),
+            "data": os.path.abspath(self.options.data),
+            "name": self.options.name or os.path.basename(self.command[0]),
             "command": self.command,
             "program": self.program,
-            "capture": str(self.capture.absolute()) if self.capture else None,
+            "capture": str(self.options.capture.absolute()) if self.options.capture else None,
             "cgroup": str(cgroup.path),
             "child": self.child,
             "owner": [self.person.uid, self.person.gid] if self.person.changed else None,
-            "verbose": self.verbose,
+            "verbose": self.options.verbose,
         }
 
     def _fork_child(self) -> tuple[int, int]:
@@ -186,8 +195,10 @@ class Recording:
                 os.setgroups(groups)
                 os.setgid(self.person.gid)
                 os.setuid(self.person.uid)
-            released = os.read(gate, 1)
-            if released != b"x":
+            # Waited for and not read: a read would be the first effect of a run that begins at the exec.
+            waiting = select.poll()
+            waiting.register(gate, select.POLLIN)
+            if not any(events & select.POLLIN for _, events in waiting.poll()):
                 os._exit(125)
             os.execve(self.program, self.command, environment)
         except OSError as error:
@@ -223,14 +234,14 @@ class Recording:
         if left:
             noun = "process is" if left == 1 else "processes are"
             print(f"intact: {left} {noun} still running and no longer observed", file=out)
-        if self.capture is not None:
+        if self.options.capture is not None:
             print(
-                f"intact: {self.capture} holds the bytes as seen, secrets included; share only `intact redact`'s copy",
+                f"intact: {self.options.capture} holds the bytes as seen, secrets included; share only `intact redact`'s copy",
                 file=out,
             )
         if collector.run_id:
             print(f"intact: run {collector.run_id} (see it with: intact show {collector.run_id})", file=out)
-        if self.verbose:
+        if self.options.verbose:
             sys.stderr.write(collector.log())
 
 

@@ -17,7 +17,9 @@ from intact.store.segments import read_segments
 
 
 def run(
-    wanted: str | None = typer.Argument(None, metavar="[RUN]", help="Id, name, or the beginning of one; default: the latest."),
+    wanted: str | None = typer.Argument(
+        None, metavar="[RUN]", help="Id, name, or the beginning of one; default: the latest."
+    ),
     data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object; with --follow one object a line."),
     following: bool = typer.Option(False, "--follow", "-f", help="Print what happens while the run goes on."),
@@ -46,7 +48,9 @@ def follow(data: Path | None, wanted: str | None, as_json: bool) -> None:
     """Print until the run ends; a run that has ended is printed from its beginning."""
     directory = DataDirectory.locate(data)
     chosen = directory.run(wanted)
-    slices = read_segments(chosen.segments, follow=lambda: directory.run(chosen.id).ended_ns is None and chosen.is_going)
+    slices = read_segments(
+        chosen.segments, follow=lambda: directory.run(chosen.id).ended_ns is None and chosen.is_going
+    )
     Follower(as_json=as_json).follow(back(slices, chosen.host))
     if shutil.which("intact") and not as_json:
         typer.echo(f"the run has ended; see it whole with: intact show {chosen.id}")

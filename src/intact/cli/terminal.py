@@ -4,10 +4,12 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 # C0 and C1 controls, DEL, line and paragraph separators, and the marks that reorder what a person reads (UAX #9).
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -86,3 +88,15 @@ def console() -> Console:
     terminal = sys.stdout.isatty()
     width = None if terminal else int(os.environ.get("COLUMNS") or 160)
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=not terminal, width=width)
+
+
+@contextmanager
+def progress(doing: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error that is told how far we are; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    columns = (TextColumn(doing), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)

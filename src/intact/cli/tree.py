@@ -1,5 +1,7 @@
 """A run as a tree a person enjoys: turn, call, tool call, and what each caused on the machine."""
 
+import errno
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -56,7 +58,10 @@ class RunTree:
         self.caused: dict[str, list[Row]] = defaultdict(list)
         self.housekeeping: list[Row] = []
         self.unexplained: list[Row] = []
+        self.images: dict[str, list[Row]] = defaultdict(list)
         for effect in shown["effects"]:
+            if effect["kind"] == "exec" and effect["result"] == 0:
+                self.images[effect["process_id"]].append(effect)
             claim = claims.get(effect["id"])
             if claim is None:
                 self.unexplained.append(effect)
@@ -258,9 +263,6 @@ def target(effect: Row) -> str:
 
 def error_name(result: int) -> str:
     """`-2` as `ENOENT (No such file or directory)`."""
-    import errno
-    import os
-
     return f"{errno.errorcode.get(-result, str(-result))} ({os.strerror(-result)})"
 
 

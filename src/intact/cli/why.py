@@ -15,10 +15,16 @@ from intact.query.why import why
 
 MOST = 50
 
+Row = dict[str, Any]
+
 
 def run(
-    target: str = typer.Argument(..., metavar="PATH|HOST|PID", help="A file, an address, host name or host:port, or a process."),
-    wanted: str | None = typer.Argument(None, metavar="[RUN]", help="Id, name, or the beginning of one; default: the latest."),
+    target: str = typer.Argument(
+        ..., metavar="PATH|HOST|PID", help="A file, an address, host name or host:port, or a process."
+    ),
+    wanted: str | None = typer.Argument(
+        None, metavar="[RUN]", help="Id, name, or the beginning of one; default: the latest."
+    ),
     data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
     as_json: bool = typer.Option(False, "--json", help="Print a JSON list."),
 ) -> None:
@@ -38,8 +44,76 @@ def run(
     out = console()
     width = max(60, out.width if out.is_terminal else 160)
     root = Tree(Text(safe(target), style="bold").append(f"  in run {chosen.id}", style=DIM), guide_style=DIM)
-    for one in found[:MOST]:
-        root.add(_effect(one, width)).add(_cause(one, width))
-    if len(found) > MOST:
-        root.add(Text(f"and {plural(len(found) - MOST, 'older effect')}; see them with --json", style=DIM))
+    groups = _together(found)
+    for group in groups[:MOST]:
+        root.add(_effects(group, width)).add(_cause(group[0], width))
+    if len(groups) > MOST:
+        root.add(Text(f"and {plural(len(groups) - MOST, 'older group')} of effects; see them with --json", style=DIM))
     out.print(root)
+
+
+def _together(found: list[Row]) -> list[list[Row]]:
+    """What one process did for one cause belongs on one line; order stays newest first."""
+    groups: dict[tuple[Any, Any], list[Row]] = {}
+    for one in found:
+        cause = one["link"]["cause_id"] if one["link"] else None
+        groups.setdefault((one["effect"]["process_id"], cause), []).append(one)
+    return list(groups.values())
+
+
+def _effects(group: list[Row], width: int) -> Text:
+    text = Text(f"{clock(group[0]['effect']['at_ns'])}  ", style=DIM)
+    kinds: dict[tuple[str, int], list[Row]] = {}
+    for one in reversed(group):
+        kinds.setdefault((one["effect"]["kind"], min(one["effect"]["result"], 0)), []).append(one["effect"])
+    moved = {"file_read", "file_write"} & {kind for kind, _ in kinds}
+    shown = [k for k in kinds if not (k[0] in ("file_open", "close") and (moved or len(kinds) > 1) and k[1] == 0)]
+    for place, (kind, result) in enumerate(shown):
+        text.append(", " if place else "").append(*_verb(kind, result, kinds[kind, result]))
+    process = group[0]["process"]
+    if process is not None:
+        line = quote(process["argv"]) or process["exe"] or process["comm"] or "?"
+        text.append("  by ", style=DIM).append(clip(line, width - 60), style=PROCESS).append(
+            f" [{process['pid']}]", style=DIM
+        )
+    return text
+
+
+def _verb(kind: str, result: int, effects: list[Row]) -> tuple[str, str]:
+    """What was done, in words, and the style to print it in."""
+    words = "ran" if kind == "exec" else VERBS.get(kind, kind)
+    volume = sum(e["bytes"] or 0 for e in effects)
+    if volume:
+        words += f" {size(volume)}"
+    elif len(effects) > 1:
+        words += f" ×{len(effects)}"
+    old = effects[0]["old_path"]
+    if old:
+        words += f" from {clip(old, 80)}"
+    if result < 0:
+        return f"{words} failed: {error_name(result)}", "red"
+    return words, "bold" if kind not in ("file_read", "file_open") else "default"
+
+
+def _cause(one: Row, width: int) -> Text:
+    """From the tool call back to the user's words, each on a line."""
+    link = one["link"]
+    if link is None:
+        return Text("unexplained: no call of the model led to this", style="bold red")
+    if link["cause_kind"] == "housekeeping":
+        return Text("the agent's own housekeeping", style=DIM)
+    text = Text("because ", style=DIM)
+    tool, call = one["tool_call"], one["call"]
+    if tool is not None:
+        text.append(safe(tool["name"]), style=TOOL).append(f"  {clip(argument_words(tool['arguments']), width - 40)}")
+        text.append(f"  ({', '.join(link['basis'])}; {link['confidence']:.2f})", style=DIM)
+    if call is not None:
+        model = call["response_model"] or call["request_model"] or "the model"
+        text.append("\nasked by ", style=DIM).append(safe(model), style=CALL).append(
+            f" at {clock(call['started_ns'])}", style=DIM
+        )
+    if one["user_words"]:
+        text.append("\nafter the user said ", style=DIM).append(
+            f"“{clip(one['user_words'], width - 40)}”", style="bold"
+        )
+    return text
