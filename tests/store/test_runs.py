@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +91,12 @@ def test_the_place_and_the_owner(tmp_path: Path) -> None:
     made = [tmp_path / "sub", *(tmp_path / "sub").rglob("*")]
     assert len(made) >= 7
     assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12, 34)}
+    program = (
+        "import os, sys; from pathlib import Path; from intact.store.runs import DataDirectory;"
+        "DataDirectory(Path(sys.argv[1]), owner=[12, 34]).become_owner(); print(os.getuid(), os.getgid(), os.getgroups())"
+    )
+    told = subprocess.run([sys.executable, "-c", program, data.path], check=True, capture_output=True, text=True)
+    assert told.stdout == "12 34 []\n"
     person = DataDirectory.locate(environ={"HOME": "/root", "SUDO_UID": "1"})
     assert person.path != Path("/root/.local/share/intact")
     with pytest.raises(IntactError, match="not a user"):

@@ -103,6 +103,16 @@ class DataDirectory:
         if self._owner is not None:
             os.chown(path, *self._owner, follow_symlinks=False)
 
+    def become_owner(self) -> None:
+        """Give up being root for good where the data is another user's.
+
+        A command that only reads needs no privilege, and what the store writes has to stay that user's.
+        """
+        if self._owner is not None and os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(self._owner[1])
+            os.setuid(self._owner[0])
+
     def cache(self) -> Path:
         """Where what can be found out again is kept."""
         return self.make("cache")
