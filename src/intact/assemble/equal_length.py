@@ -26,15 +26,25 @@ _ARGUMENT = re.compile(
     rb"|\x00(?:-u|--user)\x00[^:\x00]{1,64}:(?P<password>[^\x00]{3,})"
     rb"|\x00(?:-H|--header)\x00[a-z0-9-]*(?:authorization|cookie|key|token|secret|auth):\s*(?P<header>[^\x00]+)"
     rb"|--?[a-z0-9_-]{0,64}(?:api[-_]?key|token|secret|passw(?:or)?d|passphrase)=(?P<given>[^\x00]+)"
+    rb"|(?:^|\x00)(?:[a-z0-9_]{0,64}_)?(?:token|secret|passwd|password|api_?key|access_key|secret_key|private_key|credentials?)"
+    rb"=(?P<variable>[^\x00]+)"
 )
 
 
 def redact_bytes(data: bytes, *, scanner: Scanner | None = None) -> bytes:
-    """A copy of equal length without secrets, of bytes that are no stream: paths, argument vectors, addresses."""
+    """A copy of equal length without secrets, of bytes that are no stream: paths, addresses, lines of text."""
     scanner = scanner or Scanner()
-    ranges = [(span.start, span.end) for span in scanner.spans(data)]
-    for match in _ARGUMENT.finditer(data):
-        ranges.append(match.span(str(match.lastgroup)))
+    return _filled(data, [(span.start, span.end) for span in scanner.spans(data)])
+
+
+def redact_arguments(data: bytes, *, scanner: Scanner | None = None) -> bytes:
+    """A copy of equal length without secrets, of an argument vector with a zero byte after each argument."""
+    scanner = scanner or Scanner()
+    ranges = [match.span(str(match.lastgroup)) for match in _ARGUMENT.finditer(data)]
+    at = 0
+    for argument in data.split(b"\0"):  # each on its own: no rule may reach over the end of one
+        ranges += [(at + span.start, at + span.end) for span in scanner.spans(argument)]
+        at += len(argument) + 1
     return _filled(data, ranges)
 
 

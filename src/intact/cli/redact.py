@@ -91,7 +91,7 @@ def copy(
                 if mask is not None:
                     data = bytearray(piece.span.data)
                     mask.cover(data, piece.stream_offset, FILLER[0])
-                    piece.span.overwrite(data)
+                    piece.span.overwrite(bytes(data))
             writer.write(cleaner.slice(raw, rings))
         writer.close(reader.ending)
     except OSError as error:

@@ -94,7 +94,7 @@ def console() -> Console:
 def progress(doing: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on standard error that is told how far we are; nothing where that is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda _done: None
         return
     columns = (TextColumn(doing), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
