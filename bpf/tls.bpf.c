@@ -1,17 +1,12 @@
-// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-/* Plaintext of TLS libraries, copied where the program hands it over or takes it back.
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+ *
+ * Plaintext of TLS libraries, copied where the program hands it over or takes it back.
  *
  * One program at function entry and one at return serve every function: which one it is comes in the attach cookie
  * (enum intact_tls_role of loader/resolve.h). Bytes are logged at return with the returned length, so that a write
  * which is retried is logged once, and a read is logged with what it brought.
  */
-#include "emit.bpf.h"
-#include "tls.bpf.h"
-
-RING(ring_tls_256, 1 << 18);
-RING(ring_tls_1k, 1 << 19);
-RING(ring_tls_4k, 1 << 20);
-RING(ring_tls_16k, 1 << 23); /* two operations at their cap */
+#include "tls_session.bpf.h"
 
 enum tls_role {
     ROLE_READ = 1,
@@ -25,11 +20,6 @@ enum tls_role {
     ROLE_SET_WFD = 9
 };
 
-#define PIECE (CLASS_16K - sizeof(struct intact_tls))
-/* The largest write seen of an agent is 148 KB; beyond this one call is not a message any more. */
-#define OPERATION_CAP (4 << 20)
-#define OPERATION_PIECES (OPERATION_CAP / PIECE + 1)
-
 /* Processes that called a hooked function: their silence on a descriptor is not deafness of ours. */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -37,148 +27,6 @@ struct {
     __type(key, __u32);
     __type(value, __u64);
 } tls_callers SEC(".maps");
-
-/* One read or write that returned, on its way out in pieces. */
-struct operation {
-    __u64 buffer;
-    __u64 captured;          /* of fixed.total */
-    struct intact_tls fixed; /* what its pieces have in common */
-};
-
-/* Inlined, because a ring and the size of its records must be constants to the verifier. */
-static __always_inline void log_bytes(void *ring, __u32 class_bytes, const struct operation *operation, __u32 offset,
-                                      __u32 bytes) {
-    struct intact_tls *record = bpf_ringbuf_reserve(ring, class_bytes, 0);
-    if (!record) {
-        count(FAMILY_TLS, LOST_RING_FULL);
-        return;
-    }
-    *record = operation->fixed;
-    record->offset = offset;
-    record->h.length = bytes;
-    if (offset + bytes >= operation->captured) {
-        record->h.flags = FLAG_LAST;
-        record->h.clipped = operation->fixed.total - operation->captured;
-    }
-    __u32 room = class_bytes - sizeof(*record);
-    bytes = bytes > room ? room : bytes;
-    barrier_var(bytes);
-    if (bytes > room || bpf_probe_read_user(record->data, bytes, (void *)(operation->buffer + offset))) {
-        bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-        count(FAMILY_TLS, LOST_FAULT);
-    } else {
-        bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-        count(FAMILY_TLS, COUNT_SUBMITTED);
-    }
-}
-
-/* A piece that is lost leaves a gap that the next piece's offset, or the next operation's stream_offset, tells. */
-static long log_piece(__u32 index, struct operation *operation) {
-    __u32 offset = index * PIECE;
-    if (offset >= operation->captured)
-        return 1;
-    __u32 bytes = operation->captured - offset;
-    if (bytes > PIECE)
-        bytes = PIECE;
-    count(FAMILY_TLS, COUNT_SEEN);
-    if (bytes <= CLASS_256 - sizeof(struct intact_tls))
-        log_bytes(&ring_tls_256, CLASS_256, operation, offset, bytes);
-    else if (bytes <= CLASS_1K - sizeof(struct intact_tls))
-        log_bytes(&ring_tls_1k, CLASS_1K, operation, offset, bytes);
-    else if (bytes <= CLASS_4K - sizeof(struct intact_tls))
-        log_bytes(&ring_tls_4k, CLASS_4K, operation, offset, bytes);
-    else
-        log_bytes(&ring_tls_16k, CLASS_16K, operation, offset, bytes);
-    return 0;
-}
-
-static __always_inline void log_operation(struct operation *operation) {
-    __u32 total = operation->fixed.total;
-    operation->captured = total > OPERATION_CAP ? OPERATION_CAP : total;
-    __u32 rest = total - operation->captured;
-    count_add(FAMILY_TLS, COUNT_BYTES, total);
-    if (rest) {
-        __u32 pieces = (rest + PIECE - 1) / PIECE;
-        count_add(FAMILY_TLS, COUNT_SEEN, pieces);
-        count_add(FAMILY_TLS, LOST_TOO_LONG, pieces);
-    }
-    bpf_loop(OPERATION_PIECES, log_piece, operation, 0);
-}
-
-static __always_inline void describe(struct intact_tls *fixed, __u64 connection, const struct tls_connection *known) {
-    fixed->connection = connection;
-    fixed->generation = known->generation;
-    fixed->fd = known->fd;
-    fixed->basis = known->basis;
-}
-
-static __noinline int end_connection(__u64 connection) {
-    struct tls_connection_key key = {.connection = connection, .tgid = tls_tgid()};
-    struct tls_connection *known = bpf_map_lookup_elem(&tls_connections, &key);
-    struct task_state *state = scope_state();
-    if (!known || !state)
-        return 0;
-    if (known->last_ns) {
-        struct intact_tls end = {};
-        fill_header(&end.h, state->start_ns, TYPE_TLS_END, 0);
-        describe(&end, connection, known);
-        emit_record(&ring_tls_256, FAMILY_TLS, CLASS_256, &end, sizeof(end), NULL, 0);
-    }
-    bpf_map_delete_elem(&tls_connections, &key);
-    return 0;
-}
-
-static __always_inline __u64 exec_id(void) { return bpf_get_current_task_btf()->self_exec_id; }
-
-/* The session at this address, made known if it is not. */
-static __always_inline struct tls_connection *open_connection(__u64 connection) {
-    struct tls_connection_key key = {.connection = connection, .tgid = tls_tgid()};
-    struct tls_connection *known = bpf_map_lookup_elem(&tls_connections, &key);
-    if (known && known->exec_id == exec_id())
-        return known;
-    struct tls_connection fresh = {.generation = bpf_ktime_get_boot_ns(), .exec_id = exec_id(), .fd = -1};
-    if (bpf_map_update_elem(&tls_connections, &key, &fresh, BPF_ANY))
-        count(FAMILY_TLS, LOST_MAP_FULL);
-    return bpf_map_lookup_elem(&tls_connections, &key);
-}
-
-/* Static BoringSSL has no SSL_free to hook: a ClientHello on the session's descriptor, later than the last plaintext of
- * the session at this address, says that the address has been given to a new session. */
-static __always_inline bool reused(const struct tls_connection *known, __s32 fd) {
-    if (!known->last_ns)
-        return false;
-    struct tls_socket *socket = tls_socket(fd);
-    return socket && socket->hello_ns > known->last_ns;
-}
-
-/* The session that a call is about: the one known at this address, or a new one if that has been given away. */
-static __always_inline struct tls_connection *session_of(__u64 connection) {
-    struct tls_connection *known = open_connection(connection);
-    if (!known || known->basis == BASIS_NONE || known->basis == BASIS_NEXT_SEND || !reused(known, known->fd))
-        return known;
-    end_connection(connection);
-    return open_connection(connection);
-}
-
-/* The second ballot: data for this session was received just now, by this thread, and no other session took it. */
-static __always_inline void vote_received(struct tls_connection *known, struct tls_thread *thread, __u64 connection) {
-    __s32 fd = thread->received_fd;
-    if (fd < 0 || (thread->received_for && thread->received_for != connection))
-        return;
-    thread->received_for = connection;
-    if (reused(known, fd)) {
-        end_connection(connection);
-        known = open_connection(connection);
-    }
-    if (known)
-        tls_vote(known, fd, BASIS_RECEIVE);
-}
-
-/* A write may come before any read: then what the thread received last, if nobody read after it, was the handshake. */
-static __always_inline void guess_received(struct tls_connection *known, const struct tls_thread *thread) {
-    if (known->basis == BASIS_NONE && thread->received_fd >= 0 && !thread->received_for)
-        tls_vote(known, thread->received_fd, BASIS_NEXT_SEND);
-}
 
 static __always_inline bool is_read(__u32 role) { return role == ROLE_READ || role == ROLE_READ_EX; }
 static __always_inline bool is_ex(__u32 role) { return role == ROLE_READ_EX || role == ROLE_WRITE_EX; }
@@ -216,17 +64,6 @@ static __always_inline bool pop(struct tls_thread *thread, __u64 stack, __u32 ro
         return true;
     }
     return false;
-}
-
-static __always_inline void set_descriptor(__u64 connection, __s32 fd) {
-    struct tls_connection *known = tls_find(connection);
-    if (known && known->last_ns)
-        end_connection(connection);
-    known = open_connection(connection);
-    if (!known)
-        return;
-    known->fd = fd;
-    known->basis = BASIS_EXACT;
 }
 
 SEC("kprobe")
