@@ -143,7 +143,8 @@ def on_kernel(test: Any) -> Any:
 class Recorded:
     """What a recording of one shell or Python command in a scope of its own gave."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], *, late: bool = False) -> None:
+        """`late`: nothing is drained before the command has ended."""
         self.slices: list[Slice] = []
         with ScopeCgroup(f"intact-test-{os.getpid()}") as cgroup:
             gate = ["/bin/sh", "-c", 'read go; exec "$@"', "sh", *command]
@@ -154,7 +155,10 @@ class Recorded:
                 collector.attach()
                 self.host = collector.host
                 ended = threading.Event()
-                threading.Thread(target=self._wait, args=(child, ended)).start()
+                waiter = threading.Thread(target=self._wait, args=(child, ended))
+                waiter.start()
+                if late:
+                    waiter.join()
                 for one in decode(collector.slices(ended.is_set), collector.host):
                     self.slices.append(one)
 
@@ -169,13 +173,18 @@ class Recorded:
         return [fact for one in self.slices for fact in one.facts if isinstance(fact, kind)]
 
 
+def opens(count: int, *, pause_s: float) -> list[str]:
+    """A program that opens a file so often, with a pause after every 200."""
+    loop = f"import os, time\nfor i in range({count}):\n os.close(os.open('/etc/hostname', 0))\n"
+    return [sys.executable, "-S", "-c", loop + (f" if i % 200 == 0: time.sleep({pause_s})" if pause_s else "")]
+
+
 OPENS = 100_003  # a prime, and three times what the ring holds
 
 
 @on_kernel
 def test_every_open_of_a_loop_is_seen_once() -> None:
-    loop = f"import os\nfor i in range({OPENS}): os.close(os.open('/etc/hostname', 0))"
-    recorded = Recorded([sys.executable, "-S", "-c", loop])
+    recorded = Recorded(opens(OPENS, pause_s=0.001))
     count, ids, paths = 0, set(), Counter()
     for one in recorded.slices:
         if "file" in one.effects:
@@ -192,6 +201,18 @@ def test_every_open_of_a_loop_is_seen_once() -> None:
         counts[f"{stage.stage} passed"] += stage.passed
     assert counts["kernel.file seen"] == counts["kernel.file passed"] == counts["decode.file seen"] == count
     assert counts["decode.file passed"] == count
+
+
+@on_kernel
+def test_what_does_not_fit_the_ring_is_counted_exactly() -> None:
+    recorded = Recorded(opens(OPENS, pause_s=0), late=True)
+    decoded = sum(one.effects["file"].num_rows for one in recorded.slices if "file" in one.effects)
+    (lost,) = [loss for loss in recorded.facts(Loss) if loss.stage == "kernel.file"]
+    (kernel,) = [count for count in recorded.facts(StageCount) if count.stage == "kernel.file"]
+    assert lost.cause == "ring_full"
+    assert kernel.passed == decoded
+    assert kernel.seen == decoded + lost.count
+    assert OPENS < kernel.seen < OPENS + 1_000
 
 
 @on_kernel

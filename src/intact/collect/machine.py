@@ -143,6 +143,8 @@ class Collector:
         sighting = self._sighting(last=True)
         if self._targets is not None:
             self._targets.close()
+        if self._unusable:
+            self._notes.append(f"{self._unusable} records of a wrong size were skipped: rebuild with make setup")
         time.sleep(SETTLE_NS / 1e9)
         for _ in range(FINAL_DRAINS):
             raw, _ = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
