@@ -110,8 +110,8 @@ static int tail_targets(struct intact_loader *loader, uint32_t ids[MAX_TAILS]) {
 }
 
 static int attaches_itself(const char *section) {
-    static const char *const prefixes[] = {"tp_btf/", "raw_tp/", "raw_tracepoint/", "tp/", "tracepoint/", "fentry/",
-                                           "fexit/",  "lsm/"};
+    static const char *const prefixes[] = {"tp_btf/",     "raw_tp/", "raw_tracepoint/", "tp/",
+                                           "tracepoint/", "fentry/", "fexit/",          "lsm/"};
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
         if (!strncmp(section, prefixes[i], strlen(prefixes[i])))
             return 1;
