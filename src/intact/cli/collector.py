@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from intact.assemble.redact import Redactor
 from intact.cli.terminal import duration, plural
 from intact.collect.capture_file import About, CaptureWriter, Ending, write_capture
 from intact.collect.machine import Collector
 from intact.model.errors import IntactError
 from intact.model.facts import LlmCall, Loss, ToolCall
-from intact.model.slice import Host, RawSlice, Slice
+from intact.model.slice import RawSlice, Slice
 from intact.pipeline import front
 from intact.store.runs import DataDirectory, Run
 from intact.store.segments import SegmentWriter
@@ -110,13 +111,14 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
     )
     try:
         collector.attach()
-        host = collector.host
-        run = directory.new_run(host, name=settings["name"], command=settings["command"])
+        key = directory.redaction_key()
+        command = Redactor(key).argv(settings["command"])
+        run = directory.new_run(collector.host, name=settings["name"], command=command)
         capture = open_capture(settings, run)
         pipe.say(ready=True, run_id=run.id)
         pipe.listen()
         summary = Summary()
-        problem = write_segments(collector, host, run, pipe, summary, capture, directory.redaction_key())
+        problem = write_segments(collector, run, pipe, summary, capture, directory.redaction_key())
         ended_ns = collector.now_ns()
         run = replace(run, ended_ns=ended_ns, problem=problem, exit_code=exit_of(pipe.status))
         directory.save(run)
@@ -132,20 +134,12 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
             directory.own(entry)
 
 
-def write_segments(
-    collector: Collector,
-    host: Host,
-    run: Run,
-    pipe: Front,
-    summary: Summary,
-    capture: CaptureWriter | None,
-    key: bytes,
-) -> str | None:
-    """Drain until the child has ended; returns what stopped the writing early, if anything did."""
+def write_segments(slices: Iterator[Slice], run: Run) -> str | None:
+    """Write until the slices end; returns what stopped the writing early, if anything did."""
     problem: str | None = None
-    writer = SegmentWriter(run.segments, host)
+    writer = SegmentWriter(run.segments, run.host)
     raw = tee(collector.slices(pipe.ended.is_set), capture)
-    for part in summary.watch(front(raw, host, redaction_key=key)):
+    for part in summary.watch(front(raw, run.host, redaction_key=key)):
         if problem is not None:
             continue  # go on draining: the child must not feel that our disk is full
         try:

@@ -20,6 +20,7 @@ def opened(
         IntactError: no such run, or the store is held by another process.
     """
     directory = DataDirectory.locate(data)
+    directory.become_owner()
     chosen = None if all_runs else directory.run(wanted)
     with Database(directory) as database:
         for run in directory.runs() if chosen is None else [chosen]:

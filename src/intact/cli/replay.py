@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import typer
 
+from intact.assemble.redact import Redactor
 from intact.cli.terminal import plural, progress
 from intact.collect.capture_file import CaptureReader
 from intact.model.errors import UsageError
@@ -62,12 +63,14 @@ def run(
 def replay(reader: CaptureReader, directory: DataDirectory, name: str | None) -> Replayed:
     """The run that a capture gives in this data directory."""
     host, about = reader.host, reader.about
-    made = directory.new_run(host, name=name or about.name, command=about.command, started_ns=about.started_ns or None)
+    key = directory.redaction_key()
+    command = Redactor(key).argv(list(about.command))
+    made = directory.new_run(host, name=name or about.name, command=command, started_ns=about.started_ns)
     calls: set[int] = set()
     tool_calls: set[int] = set()
     effects = until_ns = 0
     with SegmentWriter(made.segments, host) as writer:
-        for part in front(_shown(reader), host, redaction_key=directory.redaction_key()):
+        for part in front(_shown(reader), host, redaction_key=key):
             writer.write(part)
             calls |= {fact.id for fact in part.facts if isinstance(fact, LlmCall)}
             tool_calls |= {fact.id for fact in part.facts if isinstance(fact, ToolCall)}

@@ -183,7 +183,9 @@ class RunTree:
         elif process["exit_code"] is not None:
             text.append(f"  exit {process['exit_code']}", style=BAD if process["exit_code"] else DIM)
         if process["end_ns"]:
-            text.append(f"  {duration(process['end_ns'] - process['start_ns'])}", style=DIM)
+            # The recorded command waits for the probes before its first program: that is not its time.
+            began = max(process["start_ns"], self.shown["run"]["started_ns"])
+            text.append(f"  {duration(process['end_ns'] - began)}", style=DIM)
         return text
 
     def _add_lines(self, node: Tree, effects: list[Row]) -> None:
