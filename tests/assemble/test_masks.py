@@ -72,7 +72,7 @@ def sse(*texts: str) -> bytes:
 
 
 ASKED = request(
-    json.dumps({"messages": [{"role": "user", "content": f"my key is {KEY} ok"}]}).encode(),
+    json.dumps({"messages": [{"content": f"my key is {KEY}"}, {"content": "I see."}]}).encode(),
     headers=f"x-api-key: {KEY}\r\nx-custom-token: short1\r\n",
     target=f"/v1/messages?key={KEY}&beta=true",
 )

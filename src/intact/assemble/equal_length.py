@@ -7,7 +7,7 @@ from intact.assemble.coding import CodingError, decoder
 from intact.assemble.http1 import Body, End, Gap, Lost, Malformed, MessageReader, RequestHead, ResponseHead, header
 from intact.assemble.scanner import Scanner
 from intact.assemble.secret_rules import SECRET_HEADER, SECRET_PARAMETER
-from intact.assemble.split_secrets import ranges_in, split_secrets
+from intact.assemble.split_secrets import SplitSecret, ranges_in, split_secrets
 
 FILLER = b"x"
 # What a body decodes to is looked at so far; one that is larger is replaced whole.
@@ -101,12 +101,17 @@ def body_ranges(body: list[Body], coding: str, scanner: Scanner) -> list[Range]:
     if coding:
         # Compressed bytes cannot be changed one by one.
         decoded = _decoded(joined, coding)
-        is_clean = decoded is not None and not scanner.spans(decoded) and not split_secrets(decoded, scanner)
+        is_clean = decoded is not None and not scanner.spans(decoded) and not _split(decoded, scanner)
         return [] if is_clean else whole
     edges = list(accumulate((end - start for start, end in whole), initial=0))
     found = [(span.start, span.end) for span in scanner.spans(joined)]
-    found += [piece for secret in split_secrets(joined, scanner) for piece in secret.ranges]
+    found += [piece for secret in _split(joined, scanner) for piece in secret.ranges]
     return [piece for low, high in found for piece in ranges_in(whole, edges, low, high)]
+
+
+def _split(body: bytes, scanner: Scanner) -> list[SplitSecret]:
+    # What is one object is told in one piece: its texts do not go on in each other.
+    return [] if body.lstrip()[:1] == b"{" else split_secrets(body, scanner)
 
 
 def _decoded(data: bytes, coding: str) -> bytes | None:
