@@ -118,7 +118,8 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         pipe.say(ready=True, run_id=run.id)
         pipe.listen()
         summary = Summary()
-        problem = write_segments(collector, run, pipe, summary, capture, directory.redaction_key())
+        raw = tee(collector.slices(pipe.ended.is_set), capture)
+        problem = write_segments(summary.watch(front(raw, run.host, redaction_key=key)), run)
         ended_ns = collector.now_ns()
         run = replace(run, ended_ns=ended_ns, problem=problem, exit_code=exit_of(pipe.status))
         directory.save(run)
@@ -138,8 +139,7 @@ def write_segments(slices: Iterator[Slice], run: Run) -> str | None:
     """Write until the slices end; returns what stopped the writing early, if anything did."""
     problem: str | None = None
     writer = SegmentWriter(run.segments, run.host)
-    raw = tee(collector.slices(pipe.ended.is_set), capture)
-    for part in summary.watch(front(raw, run.host, redaction_key=key)):
+    for part in slices:
         if problem is not None:
             continue  # go on draining: the child must not feel that our disk is full
         try:
@@ -159,7 +159,7 @@ def open_capture(settings: dict[str, Any], run: Run) -> CaptureWriter | None:
     if settings["capture"] is None:
         return None
     path = Path(settings["capture"])
-    about = About(name=run.name, command=run.command, started_ns=run.started_ns)
+    about = About(name=run.name, command=tuple(settings["command"]), started_ns=run.started_ns)
     capture = write_capture(path, run.host, about=about)
     if settings["owner"]:
         os.chown(path, *settings["owner"])
