@@ -21,7 +21,10 @@ class Bench(NamedTuple):
 
 
 # To add a benchmark: one file (or folder), one line here.
-BENCHES = (Bench("attribution", "bench.attribution.command"),)
+BENCHES = (
+    Bench("attribution", "bench.attribution.command"),
+    Bench("decode", "bench.decode"),
+)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,12 +1,12 @@
-"""User CPU from ring bytes to decoded batches, for file records; run: python -m bench.decode."""
+"""User CPU from ring bytes to decoded batches, for file records; run: python -m bench decode."""
 
 import resource
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.outcome import Outcome
 from intact.decode import wire
 from intact.decode.stage import decode
 from intact.model.slice import Host, RawSlice
@@ -38,23 +38,22 @@ def slices(ring: np.ndarray, total: int) -> Iterator[RawSlice]:
         yield RawSlice(until_ktime_ns=1_000_000_000 + (i + 1) * 20_000_000, rings={"file_256": memoryview(ring.copy())})
 
 
-def main() -> int:
-    """Print the cost of a record; 1 if it is over the bar."""
+def measure(argv: Sequence[str]) -> Outcome:
+    """Decode 2,000,000 records (or as many as `argv` says) and print what one costs."""
+    total = int(argv[0]) if argv else RECORDS
     host = Host(name="bench", boot_id="bench", kernel="", boot_offset_ns=1_700_000_000_000_000_000)
     ring = file_ring(SLICE_RECORDS, seed=1)
     for _ in decode(slices(ring, 20 * SLICE_RECORDS), host):
         pass
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    rows = sum(one.effects["file"].num_rows for one in decode(slices(ring, RECORDS), host) if one.effects)
+    rows = sum(one.effects["file"].num_rows for one in decode(slices(ring, total), host) if one.effects)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     user = (after.ru_utime - before.ru_utime) * 1e9 / rows
     system = (after.ru_stime - before.ru_stime) * 1e9 / rows
+    rss_mb = after.ru_maxrss / 1024
     print(
-        f"decode: {rows:,} file records, {user:.0f} ns user + {system:.0f} ns system a record, {rows / wall:,.0f} records/s"
+        f"decode: {rows:,} file records, {user:.0f} ns user + {system:.0f} ns system each, {rows / wall:,.0f} a second"
     )
-    print(f"peak RSS {after.ru_maxrss / 1024:.0f} MB; bar {BAR_NS} ns user")
-    return int(user > BAR_NS)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    print(f"decode: peak RSS {rss_mb:.0f} MB; bar {BAR_NS} ns user")
+    report = {"records": rows, "user_ns": user, "system_ns": system, "peak_rss_mb": rss_mb, "bar_user_ns": BAR_NS}
+    return Outcome(reached=user <= BAR_NS, report=report)
