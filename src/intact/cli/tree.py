@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from intact.cli.terminal import clip, clock, duration, number, plural, quote, safe, size
+from intact.query.words import user_words
 
 Row = dict[str, Any]
 
@@ -21,6 +22,8 @@ BAD = "bold red"
 QUIET_PREFIXES = ("/usr/", "/lib", "/etc/", "/proc/", "/sys/", "/dev/", "/opt/", "/bin/", "/sbin/")
 # What changed something outlives what only looked; the latter is counted unless it is all there is.
 LOOKING = {"file_open", "file_read", "close"}
+# So few unexplained effects are all worth a line, whatever they are.
+FEW = 20
 LIFE = {"fork", "exec", "exit"}
 VERBS = {
     "file_open": "opened",
@@ -171,7 +174,7 @@ class RunTree:
             return nodes[process_id]
 
         for process_id, own in by_process.items():
-            self._add_lines(place(process_id), own)
+            self._add_lines(place(process_id), own, all_of_them=self.full)
 
     def _process_line(self, process: Row) -> Text:
         text = Text(
@@ -188,7 +191,7 @@ class RunTree:
             text.append(f"  {duration(process['end_ns'] - began)}", style=DIM)
         return text
 
-    def _add_lines(self, node: Tree, effects: list[Row]) -> None:
+    def _add_lines(self, node: Tree, effects: list[Row], *, all_of_them: bool = False) -> None:
         lines: dict[tuple[str, str, bool], list[Row]] = defaultdict(list)
         hidden: list[Row] = []
         for effect in effects:
@@ -197,7 +200,7 @@ class RunTree:
             quiet = effect["kind"] in LOOKING and (
                 effect["kind"] != "file_read" or (effect["path"] or "").startswith(QUIET_PREFIXES)
             )
-            if quiet and not self.full:
+            if quiet and not all_of_them:
                 hidden.append(effect)
             else:
                 lines[(effect["kind"], target(effect), effect["result"] < 0)].append(effect)
@@ -230,7 +233,7 @@ class RunTree:
             for process_id, own in by_process.items():
                 process = self.processes.get(process_id)
                 line = self._process_line(process) if process else Text(f"process {process_id}", style=PROCESS)
-                self._add_lines(branch.add(line), own)
+                self._add_lines(branch.add(line), own, all_of_them=self.full or len(own) <= FEW)
         else:
             root.add(Text("unexplained  nothing", style="green"))
 
@@ -291,18 +294,12 @@ def tokens(calls: list[Row]) -> str:
     return f"  {number(taken)}{inside} in / {number(given)} out tokens{cost}"
 
 
-def parts_of(messages: Iterable[Row], role: str, kind: str) -> list[Row]:
-    """Parts of one type in the messages of one role."""
-    return [p for m in messages if m.get("role") == role for p in m.get("parts", []) if p.get("type") == kind]
-
-
 def first_words(calls: list[Row]) -> str:
-    """What the user said that began this turn: the last user text of its first main call."""
+    """What the user said that began this turn; of its calls the one that was offered most tools is the main one."""
     for call in sorted(calls, key=lambda c: -len(c["tool_definitions"] or [])):
-        said = [str(p.get("content", "")) for p in parts_of(call["input_messages"], "user", "text")]
-        plain = [t for t in said if t.strip() and not t.lstrip().startswith("<")]
-        if plain or said:
-            return " ".join((plain or said)[-1].split())
+        said = user_words(call["input_messages"])
+        if said:
+            return " ".join(said.split())
     return ""
 
 

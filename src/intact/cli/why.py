@@ -14,6 +14,7 @@ from intact.cli.tree import CALL, DIM, PROCESS, TOOL, VERBS, argument_words, err
 from intact.query.why import why
 
 MOST = 50
+CLAIM = 0.5  # a link below this is a guess
 
 Row = dict[str, Any]
 
@@ -102,7 +103,7 @@ def _cause(one: Row, width: int) -> Text:
         return Text("unexplained: no call of the model led to this", style="bold red")
     if link["cause_kind"] == "housekeeping":
         return Text("the agent's own housekeeping", style=DIM)
-    text = Text("because ", style=DIM)
+    text = Text("because " if link["confidence"] >= CLAIM else "perhaps ", style=DIM)
     tool, call = one["tool_call"], one["call"]
     if tool is not None:
         text.append(safe(tool["name"]), style=TOOL).append(f"  {clip(argument_words(tool['arguments']), width - 40)}")

@@ -15,6 +15,7 @@ from intact.query.facts import (
     turns_of,
 )
 from intact.query.run import runs
+from intact.query.words import user_words
 from intact.store.database import Database
 
 Row = dict[str, Any]
@@ -175,21 +176,3 @@ class _Explainer:
 
 
 _CONTENT = {"input_messages", "output_messages", "system_instructions", "tool_definitions"}
-
-
-def user_words(messages: Any) -> str | None:
-    """The last words of the user among the messages sent to a model; a tool's result is no word of the user."""
-    if not isinstance(messages, list):
-        return None
-    for message in reversed(messages):
-        if not isinstance(message, dict) or message.get("role") != "user" or not isinstance(message.get("parts"), list):
-            continue
-        texts = [
-            part["content"]
-            for part in message["parts"]
-            if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("content"), str)
-        ]
-        words = "\n".join(text for text in texts if text.strip())
-        if words:
-            return words
-    return None
