@@ -42,8 +42,11 @@ static int link_create(void *attributes, unsigned size) {
     return fd < 0 ? -errno : fd;
 }
 
+static int known = -1;
+
+void intact_uprobes_forbid_multi(int forbid) { known = forbid ? 0 : -1; }
+
 int intact_uprobes_multi(void) {
-    static int known = -1;
     if (known >= 0)
         return known;
     struct bpf_insn nothing[] = {

@@ -18,6 +18,8 @@ struct intact_uprobe {
 void intact_uprobes_prepare(struct bpf_object *object);
 /* 1 if this kernel attaches all places of a file by one link, 0 if each takes a perf event. */
 int intact_uprobes_multi(void);
+/* 1: do as on a kernel that lacks it, so that the other way is tested too; 0: ask the kernel again. */
+void intact_uprobes_forbid_multi(int forbid);
 
 /* Link descriptors made, to be closed by the caller, or -errno with none made. `capacity` >= `count`. */
 int intact_uprobes_attach(int program_fd, const char *path, const struct intact_uprobe *places, unsigned count,

@@ -14,7 +14,7 @@ import pytest
 
 from intact.collect import targets
 from intact.collect.linkage import libraries
-from intact.collect.loader import LIBRARY, OBJECT, Loader
+from intact.collect.loader import LIBRARY, OBJECT, Loader, open_library
 from intact.collect.resolver import Resolution, TlsRole, resolve
 from tests.kernel.tls_recording import Heard, TlsRecording, listen
 from tests.kernel.tls_server import TlsServer
@@ -88,13 +88,13 @@ for (let i = 0; i < 3; i++) {
 """
 
 
-@pytest.fixture(name="server")
-def serve(tmp_path: Path) -> Iterator[TlsServer]:
-    with TlsServer(tmp_path) as server:
+@pytest.fixture(name="server", scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
+    with TlsServer(tmp_path_factory.mktemp("server")) as server:
         yield server
 
 
-@pytest.fixture(name="cache", scope="session")
+@pytest.fixture(name="cache", scope="module")
 def make_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("resolutions")
 
@@ -157,7 +157,7 @@ def test_node_is_heard(server: TlsServer, cache: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl program is not installed")
 def test_the_openssl_program_is_heard(server: TlsServer, cache: Path) -> None:
-    argv = ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{server.port}"]
+    argv = ["openssl", "s_client", "-quiet", "-no_ign_eof", "-connect", f"127.0.0.1:{server.port}"]
     argv += ["-CAfile", str(server.certificates.ca_pem)]
     request = b"POST /s_client- HTTP/1.1\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3000
     # It leaves at the end of its input: the shell keeps that open until the answer is there.
@@ -165,6 +165,17 @@ def test_the_openssl_program_is_heard(server: TlsServer, cache: Path) -> None:
     scratch = str(server.certificates.ca_pem.parent / "request")
     recording = listen(["sh", "-c", shell, scratch, *argv], cache=cache, stdin=request)
     check_bytes(recording, server, "s_client-")
+
+
+def test_kernels_without_uprobe_multi_are_served_by_perf_events(server: TlsServer, cache: Path) -> None:
+    library = open_library()
+    library.intact_uprobes_forbid_multi(1)
+    try:
+        recording = listen(client(server, SYNC_CLIENT, "ask('perf-', [1, 40000])"), cache=cache)
+    finally:
+        library.intact_uprobes_forbid_multi(0)
+    assert check_bytes(recording, server, "perf-").ended
+    check_descriptors(recording, server, ["perf-"])
 
 
 def test_files_are_found_after_the_command_began(server: TlsServer, cache: Path) -> None:
@@ -266,12 +277,17 @@ def test_a_session_object_used_again_is_noticed_without_its_free(
         return replace(whole, functions=kept)
 
     monkeypatch.setattr(targets, "resolve", resolve_some)
-    source = client(server, ASYNC_CLIENT).replace("asyncio.gather(*(ask(", "one_by_one(ask(").replace("(7)))", "(7))")
+    source = (
+        client(server, ASYNC_CLIENT)
+        .replace("async-", "serial-")
+        .replace("asyncio.gather(*(ask(", "one_by_one(ask(")
+        .replace("(7)))", "(7))")
+    )
     source = source.replace(
         "async def main", "async def one_by_one(asks):\n    for each in asks: await each\nasync def main"
     )
     recording = listen(source, cache=cache)
-    markers = [f"async-{i}-" for i in range(7)]
+    markers = [f"serial-{i}-" for i in range(7)]
     for marker in markers:
         check_bytes(recording, server, marker)
     check_descriptors(recording, server, markers)
