@@ -190,7 +190,3 @@ def main() -> None:
     except IntactError as error:
         pipe.say(error=str(error))
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

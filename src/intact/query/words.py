@@ -10,7 +10,8 @@ _ADDED = re.compile(r"\s*<([a-zA-Z][\w-]*)[^>]*>.*</\1>\s*", re.DOTALL)
 def user_words(messages: Any) -> str | None:
     """The last words of the user among the messages sent to a model; a tool's result is no word of the user.
 
-    >>> user_words([{"role": "user", "parts": [{"type": "text", "content": "<env>x</env>"}, {"type": "text", "content": "hi"}]}])
+    >>> parts = [{"type": "text", "content": text} for text in ("<env>x</env>", "hi")]
+    >>> user_words([{"role": "user", "parts": parts}])
     'hi'
     """
     added: str | None = None
