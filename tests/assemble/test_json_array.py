@@ -1,5 +1,6 @@
 """Elements of a streamed JSON array."""
 
+import itertools
 import json
 
 from hypothesis import given
@@ -15,7 +16,7 @@ STREAM = ("[" + ",\r\n".join(json.dumps(value, ensure_ascii=False) for value in 
 def test_any_cut_gives_the_same_elements(cuts: set[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
     reader = JsonArrayReader()
-    elements = [each for a, b in zip(edges, edges[1:], strict=False) for each in reader.feed(STREAM[a:b])]
+    elements = [each for a, b in itertools.pairwise(edges) for each in reader.feed(STREAM[a:b])]
     assert [json.loads(each) for each in elements] == VALUES
 
 

@@ -1,5 +1,7 @@
 """Server-sent events: any cut, any line end, bounded."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ EVENTS = [
 def read(data: bytes, cuts: set[int], **options: int) -> tuple[list[ServerSentEvent], int]:
     edges = [0, *sorted(cuts), len(data)]
     reader = SseReader(**options)
-    events = [event for a, b in zip(edges, edges[1:], strict=False) for event in reader.feed(data[a:b])]
+    events = [event for a, b in itertools.pairwise(edges) for event in reader.feed(data[a:b])]
     return events + reader.finish(), reader.oversized
 
 

@@ -1,6 +1,7 @@
 """Builds what an agent and a model's API say to each other, as chunks, from the stand-in's wire functions."""
 
 import gzip
+import itertools
 import json
 import zlib
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ import brotli
 import zstandard
 
 from intact.assemble.stage import assemble
-from intact.model.facts import Chunk, ConnectionEnd, Fact, HttpExchange, LlmCall, ToolCall
+from intact.model.facts import Chunk, ConnectionEnd, Fact, HttpExchange, LlmCall, Loss, ToolCall
 from intact.model.slice import Slice
 from tests.standin import wire_anthropic_messages, wire_gemini, wire_openai_chat, wire_openai_responses
 from tests.standin.wire import Ids, PlacedCall, Reply, Usage
@@ -36,7 +37,9 @@ MODEL = {
 }
 
 
-def ask(api: str, words: str = "list the files", *, stream: bool = True, history: Iterable[Any] = ()) -> tuple[str, dict[str, Any]]:
+def ask(
+    api: str, words: str = "list the files", *, stream: bool = True, history: Iterable[Any] = ()
+) -> tuple[str, dict[str, Any]]:
     """The target and body of a request with one tool."""
     model, later = MODEL[api], list(history)
     if api == "anthropic.messages":
@@ -147,7 +150,7 @@ class Line:
         """Say bytes, cut at these places; all at the next time, or each piece `step_ns` later."""
         self.at_ns += 100
         edges = [0, *sorted({cut for cut in cuts if 0 < cut < len(data)}), len(data)]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             self.facts.append(self.chunk(data[start:end], is_write=is_write))
             self.at_ns += step_ns
         return self
@@ -192,7 +195,9 @@ def told(*lines: Line, **options: Any) -> list[Fact]:
     """Every fact that is told, in order; all that is said lies in one slice."""
     facts = sorted((fact for line in lines for fact in line.facts), key=lambda fact: fact.at_ns)
     given = [Slice(until_ns=facts[-1].at_ns if facts else 0, facts=tuple(facts))]
-    return [fact for each in assemble(given, **options) for fact in each.facts]
+    facts = [fact for each in assemble(given, **options) for fact in each.facts]
+    assert not [fact for fact in facts if isinstance(fact, Loss) and fact.cause == "failed"]
+    return facts
 
 
 def last(facts: Iterable[Fact], kind: type[T]) -> list[T]:

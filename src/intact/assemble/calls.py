@@ -144,6 +144,10 @@ class Calls:
             )
         return facts
 
+    def forget(self, exchange: Exchange) -> None:
+        """Tell nothing more of this exchange."""
+        self._open.pop(exchange.id, None)
+
     def _clean(self, exchange: Exchange, body: dict[str, Any] | None) -> dict[str, Any]:
         """The body without secrets. Looking at each string is dear, and needless where the raw text shows none."""
         data = bytes(exchange.request_body.data)

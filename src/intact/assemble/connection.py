@@ -1,6 +1,7 @@
 """A connection's two directions joined into exchanges: which direction asks, which answer belongs to which request."""
 
 from collections import deque
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from intact.assemble.body import BodyReader, Held
@@ -67,6 +68,8 @@ class Connection:
         self._chunk = first
         self._streams = {True: Stream(), False: Stream()}
         self._readers = {is_write: MessageReader(answered_method=self._answered_method) for is_write in (True, False)}
+        # Chunks of which some bytes are not understood yet, by the offset of their first byte.
+        self._origins: dict[bool, deque[tuple[int, Chunk]]] = {True: deque(), False: deque()}
         self._unanswered: deque[Exchange] = deque()
         self._asking: Exchange | None = None
         self._answering: Exchange | None = None
@@ -74,9 +77,14 @@ class Connection:
         self._told_skipped = 0
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether chunks are held back for one that has not come."""
-        return any(stream.is_waiting for stream in self._streams.values())
+    def waits_for(self) -> tuple[int | None, ...]:
+        """For which offset each direction holds chunks back; that of none is None."""
+        return tuple(stream.waits_for for stream in self._streams.values())
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether chunks wait for one that has not come."""
+        return any(offset is not None for offset in self.waits_for)
 
     def take(self, chunk: Chunk) -> list[Notice]:
         """What this chunk completes."""
@@ -89,15 +97,25 @@ class Connection:
     def end(self, problem: str) -> list[Notice]:
         """The connection is gone; whatever is unfinished stays so, for this reason."""
         notices = self.give_up()
-        for is_write, reader in sorted(self._readers.items(), key=lambda item: not item[1].is_request):
-            if gap := self._streams[is_write].trailing_gap:
-                self._take_events(reader, reader.gap(gap), notices)
+        for reader in sorted(self._readers.values(), key=lambda reader: not reader.is_request):
             under_way = self._asking if reader.is_request else self._answering
             if under_way and reader.in_message and not reader.lasts_until_close:
-                under_way.blame(problem)
+                under_way.cut(problem)
             self._take_events(reader, reader.close(), notices)
         self._close_all(problem, notices)
         return notices
+
+    def abandon(self, cause: str) -> list[Exchange]:
+        """Read no more of it; gives the exchanges that were under way, which hold nothing any longer."""
+        self._stop(cause)
+        under_way = list(self._unanswered)
+        for exchange in under_way:
+            exchange.request_body.release()
+            if exchange.response_body is not None:
+                exchange.response_body.release()
+        self._unanswered.clear()
+        self._asking = self._answering = None
+        return under_way
 
     def skipped(self) -> tuple[str, int]:
         """Bytes that belong to no message since the last time this was asked, and why."""
@@ -106,27 +124,39 @@ class Connection:
         found = any(reader.found for reader in self._readers.values())
         return self.cause or ("midway" if found else "not_http"), count
 
-    def _answered_method(self) -> str | None:
-        exchange = self._next_unanswered()
+    def _answered_method(self, ahead: int) -> str | None:
+        exchange = self._next_unanswered(ahead)
         return exchange.request.method if exchange else None
 
-    def _next_unanswered(self) -> Exchange | None:
-        return next((exchange for exchange in self._unanswered if exchange.response is None), None)
+    def _next_unanswered(self, ahead: int = 0) -> Exchange | None:
+        open_ones = (exchange for exchange in self._unanswered if exchange.response is None)
+        return next(islice(open_ones, ahead, None), None)
 
     def _read(self, pieces: list[Piece]) -> list[Notice]:
         notices: list[Notice] = []
         for piece in pieces:
             self._chunk = piece.chunk
             reader, other = self._readers[piece.chunk.is_write], self._readers[not piece.chunk.is_write]
-            if piece.gap:
-                self._take_events(reader, reader.gap(piece.gap), notices)
+            if piece.missing_before:
+                self._take_events(reader, reader.gap(piece.missing_before), notices)
+            origins = self._origins[piece.chunk.is_write]
+            origins.append((reader.fed_to, piece.chunk))
             events = reader.feed(piece.data)
             if reader.is_request is not None and other.is_request is None:
                 other.is_request = not reader.is_request
             self._take_events(reader, events, notices)
+            if piece.missing_after:
+                self._take_events(reader, reader.gap(piece.missing_after), notices)
+            while len(origins) > 1 and origins[1][0] <= reader.read_to:
+                origins.popleft()
             if not reader.found:
                 self._judge(reader)
         return notices
+
+    def _origin(self, offset: int) -> Chunk:
+        """The chunk that brought the byte at this offset of the direction being read."""
+        origins = self._origins[self._chunk.is_write]
+        return next(chunk for start, chunk in reversed(origins) if start <= offset)
 
     def _judge(self, reader: MessageReader) -> None:
         """Stop reading what is not HTTP/1."""
@@ -173,7 +203,7 @@ class Connection:
             self._stop("malformed")
             self._close_all(f"more than {MAX_UNANSWERED} requests without an answer", notices)
             return
-        self._asking = begin(self._chunk, head, BodyReader(head.headers, held=self._held))
+        self._asking = begin(self._origin(head.offset), head, BodyReader(head.headers, held=self._held))
         self._unanswered.append(self._asking)
 
     def _asked(self, notices: list[Notice], *, is_cut: bool) -> None:
@@ -205,8 +235,7 @@ class Connection:
         elif isinstance(event, Upgraded):
             self._upgrade(exchange, notices)
         elif isinstance(event, Lost):
-            exchange.lost_bytes += event.size
-            exchange.blame("response cut: bytes missing")
+            exchange.cut("response cut: bytes missing", missing_bytes=event.size)
             self._finish(exchange, notices)
         elif isinstance(event, End):
             exchange.response_end_ns = exchange.last_ns = self._chunk.at_ns
@@ -219,7 +248,8 @@ class Connection:
         if exchange is None:
             return  # its request was before our time
         exchange.response = head
-        exchange.first_byte_ns = exchange.last_ns = self._chunk.at_ns
+        exchange.first_byte_ns = self._origin(head.offset).at_ns
+        exchange.last_ns = self._chunk.at_ns
         exchange.response_body = BodyReader(head.headers, held=self._held)
 
     def _upgrade(self, exchange: Exchange, notices: list[Notice]) -> None:
@@ -245,8 +275,7 @@ class Connection:
     def _close_all(self, problem: str, notices: list[Notice]) -> None:
         self._response_lost = False
         for exchange in list(self._unanswered):
-            if exchange.response_end_ns is None and exchange.understood_end_ns is None:
-                exchange.blame(problem)
+            exchange.cut(problem)
             self._finish(exchange, notices)
 
 

@@ -60,6 +60,12 @@ class Exchange:
         """Say what went wrong; the first thing that did is the cause of the rest."""
         self.problem = self.problem or problem
 
+    def cut(self, problem: str, *, missing_bytes: int = 0) -> None:
+        """The response goes no further; what is owed after its own end does not matter."""
+        if self.understood_end_ns is None and self.response_end_ns is None:
+            self.lost_bytes += missing_bytes
+            self.blame(problem)
+
     @property
     def all_problems(self) -> str | None:
         """What went wrong with the exchange or one of its bodies."""

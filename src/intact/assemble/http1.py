@@ -98,10 +98,11 @@ class MessageReader:
     """Messages of one direction. Begins by seeking one; what kind the direction carries shows by the first found.
 
     Args:
-        answered_method: For responses: the method of the request that the next response answers, as its body depends on it.
+        answered_method: For responses: the method of the request that is answered by the next response, or by one so many
+            further on, as the body depends on it.
     """
 
-    def __init__(self, *, answered_method: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(self, *, answered_method: Callable[[int], str | None] = lambda _ahead: None) -> None:
         self.is_request: bool | None = None
         self.skipped_bytes = 0
         """Bytes that belong to no message."""
@@ -112,6 +113,16 @@ class MessageReader:
         self._left = 0
         self._step: Callable[[list[Event]], bool] = self._seek
         self._ever_found = False
+
+    @property
+    def read_to(self) -> int:
+        """Offset of the first byte that is not understood yet."""
+        return self._offset
+
+    @property
+    def fed_to(self) -> int:
+        """Offset of the next byte that will be fed."""
+        return self._offset + len(self._buffer)
 
     @property
     def found(self) -> bool:
@@ -260,7 +271,7 @@ class MessageReader:
         status = int(match[1])
         if 100 <= status < 200 and status != 101:
             return True  # interim; the final one follows
-        method = self._answered_method()
+        method = self._answered_method(sum(isinstance(event, ResponseHead) for event in events))
         events.append(ResponseHead(offset, status, headers))
         if status == 101 or (method == "CONNECT" and 200 <= status < 300):
             events.append(Upgraded())

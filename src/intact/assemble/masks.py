@@ -116,7 +116,7 @@ class _Direction:
     """One direction of a connection: what of it is decided, and the bytes that are not yet."""
 
     def __init__(self, scanner: Scanner, tally: Tally, held: _Held, methods: deque[str]) -> None:
-        self.reader = MessageReader(answered_method=lambda: methods.popleft() if methods else None)
+        self.reader = MessageReader(answered_method=lambda _ahead: methods.popleft() if methods else None)
         self.found = array("Q")  # start, end, start, end, …
         self.has_foreign = False
         self._scanner = scanner
@@ -146,10 +146,7 @@ class _Direction:
 
     def _read(self, pieces: list[Piece]) -> None:
         for piece in pieces:
-            if piece.gap:
-                self._handle(self.reader.gap(piece.gap))
-                self._decide(len(self._raw), foreign=self._seeking)
-                self._raw_at += piece.gap
+            self._hole(piece.missing_before)
             self._raw += piece.data
             self._handle(self.reader.feed(piece.data))
             if self.reader.begins_http2:
@@ -157,6 +154,13 @@ class _Direction:
                 del self._raw[: len(HTTP2_PREFACE)]
                 self.reader.stop()
             self._drop_skipped(len(self._raw))
+            self._hole(piece.missing_after)
+
+    def _hole(self, size: int) -> None:
+        if size:
+            self._handle(self.reader.gap(size))
+            self._decide(len(self._raw), foreign=self._seeking)
+            self._raw_at += size
 
     def _drop_skipped(self, most: int) -> None:
         """What the reader has dropped while it looked for a message."""

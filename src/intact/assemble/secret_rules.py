@@ -33,7 +33,7 @@ MIN_ENTROPY = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One shape; `name` is told in the place of the secret."""
+    """One shape; `name` is told in the place of the secret, so it must not itself announce one."""
 
     name: str
     candidate: bytes
@@ -64,7 +64,7 @@ def _named(name: str, before: bytes, value: bytes, *, candidate: bytes, random_o
 _WORD = rb"[A-Za-z0-9_-]"
 
 RULES: tuple[Rule, ...] = (
-    _token("api-key", rb"sk-", _WORD, 16),
+    _token("provider", rb"sk-", _WORD, 16),
     _token("github", rb"gh[pousr]_", rb"[A-Za-z0-9]", 30),
     _token("github", rb"github_pat_", rb"[A-Za-z0-9_]", 22),
     _token("gitlab", rb"glpat-", rb"[A-Za-z0-9_.-]", 18),
@@ -88,13 +88,13 @@ RULES: tuple[Rule, ...] = (
         exact=re.compile(_START + rb"(?P<secret>eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?)"),
     ),
     Rule(
-        name="private-key",
+        name="pem",
         candidate=rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY",
         exact=re.compile(rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----(?P<secret>[^-]{1,%d})" % _PEM_BYTES),
         in_paths=False,
     ),
     Rule(
-        name="url-password",
+        name="url",
         candidate=rb"://[^\s/@:\"'<>]{0,32}:[^\s/@\"'<>]{1,8}",
         exact=re.compile(rb"://[^\s/@:\"'<>\\]{0,64}:" + _NOT_DONE + rb"(?P<secret>[^\s/@\"'<>\\$]{3,256})@"),
     ),

@@ -1,6 +1,6 @@
 """The stage: chunks in, exchanges, calls and tool calls out, and no secret in anything that passes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from intact.assemble.body import Held
 from intact.assemble.calls import Calls
@@ -42,7 +42,9 @@ class _Assembler:
         self._calls = Calls(redactor)
         self._held = Held()
         self._connections: dict[int, Connection] = {}
-        self._waiting: dict[int, Connection] = {}
+        # Connections that hold chunks back, and for which offsets they did at the end of the last slice.
+        self._holding: set[int] = set()
+        self._waiting: dict[int, tuple[int | None, ...]] = {}
         self._seen = 0
         self._lost = 0
         self._redacted = 0
@@ -52,7 +54,6 @@ class _Assembler:
         """The slice without chunks, with what they complete."""
         facts: list[Fact] = []
         overdue = self._waiting
-        self._waiting = {}
         for fact in given.facts:
             if isinstance(fact, Chunk):
                 facts += self._chunk(fact)
@@ -62,10 +63,14 @@ class _Assembler:
                 facts.append(clean_process(fact, self._redactor))
             else:
                 facts.append(fact)
-        for connection_id, connection in overdue.items():
+        for connection_id, waited_for in overdue.items():
             # What a chunk waited for through a whole slice will not come.
-            if connection.is_waiting and connection_id in self._connections:
-                facts += self._facts(connection.give_up())
+            connection = self._connections.get(connection_id)
+            if connection is not None and connection.waits_for == waited_for:
+                facts += self._read(connection_id, connection, connection.give_up, given.until_ns)
+        holding = ((number, self._connections.get(number)) for number in self._holding)
+        self._waiting = {number: each.waits_for for number, each in holding if each is not None and each.holds_back}
+        self._holding = set(self._waiting)
         effects = {family: self._columns.batch(family, batch) for family, batch in given.effects.items()}
         if self._counted_ns is None:
             self._counted_ns = given.until_ns
@@ -95,17 +100,37 @@ class _Assembler:
                 )
         self._connections[chunk.connection_id] = connection
         self._seen += len(chunk.data)
-        facts += self._facts(connection.take(chunk))
-        if connection.is_waiting:
-            self._waiting[chunk.connection_id] = connection
+        facts += self._read(chunk.connection_id, connection, lambda: connection.take(chunk), chunk.at_ns)
+        if connection.holds_back:
+            self._holding.add(chunk.connection_id)
         return facts
 
     def _end(self, connection_id: int, problem: str, at_ns: int) -> list[Fact]:
         connection = self._connections.pop(connection_id, None)
         if connection is None:
             return []
-        facts = self._facts(connection.end(problem))
+        facts = self._read(connection_id, connection, lambda: connection.end(problem), at_ns)
         return facts + self._skipped(connection_id, connection, at_ns)
+
+    def _read(
+        self, connection_id: int, connection: Connection, read: Callable[[], list[Notice]], at_ns: int
+    ) -> list[Fact]:
+        """What reading tells. The bytes are hostile and the readers ours: a mistake costs one connection, and is told."""
+        try:
+            return self._facts(read())
+        except Exception as error:
+            for exchange in connection.abandon("failed"):
+                self._calls.forget(exchange)
+            loss = Loss(
+                stage="assemble.connections",
+                cause="failed",
+                count=1,
+                at_ns=at_ns,
+                process_id=connection.process_id,
+                connection_id=connection_id,
+                note=f"a connection could not be read: {type(error).__name__}",
+            )
+            return [loss]
 
     def _facts(self, notices: list[Notice]) -> list[Fact]:
         facts: list[Fact] = []

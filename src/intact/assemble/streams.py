@@ -9,30 +9,28 @@ MAX_EARLY_BYTES = 1024 * 1024
 
 
 class Piece(NamedTuple):
-    """Bytes in their turn; `gap` bytes were lost before them."""
+    """Bytes in their turn, with the bytes that were lost before and after them."""
 
     chunk: Chunk
     data: bytes
-    gap: int
+    missing_before: int
+    missing_after: int
 
 
 class Stream:
     """Puts chunks in order. What overlaps is told once; a hole is waited for until `give_up` or too much has come after it."""
 
     def __init__(self) -> None:
-        self._next: int | None = None
-        self._gap = 0
+        self._next = 0
         self._early: list[Chunk] = []
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether chunks are held back for one that has not come."""
-        return bool(self._early)
+    def waits_for(self) -> int | None:
+        """The offset for which chunks are held back; None where none are."""
+        return self._next if self._early else None
 
     def add(self, chunk: Chunk) -> list[Piece]:
         """The pieces that are in their turn now."""
-        if self._next is None:
-            self._next = chunk.stream_offset
         if chunk.stream_offset > self._next:
             self._early.append(chunk)
             if sum(len(early.data) for early in self._early) > MAX_EARLY_BYTES:
@@ -47,28 +45,13 @@ class Stream:
 
     def give_up(self) -> list[Piece]:
         """Take what was held back, with the holes before it."""
-        pieces = []
-        for chunk in sorted(self._early, key=lambda early: early.stream_offset):
-            assert self._next is not None
-            if chunk.stream_offset > self._next:
-                self._gap += chunk.stream_offset - self._next
-                self._next = chunk.stream_offset
-            pieces.append(self._piece(chunk))
-        self._early.clear()
-        return pieces
-
-    @property
-    def trailing_gap(self) -> int:
-        """Bytes known to be lost after the last piece."""
-        return self._gap
+        early, self._early = sorted(self._early, key=lambda chunk: chunk.stream_offset), []
+        return [self._piece(chunk) for chunk in early]
 
     def _piece(self, chunk: Chunk) -> Piece:
-        assert self._next is not None
-        data = chunk.data[self._next - chunk.stream_offset :]
+        before = max(chunk.stream_offset - self._next, 0)
+        data = chunk.data[self._next + before - chunk.stream_offset :]
         end = chunk.stream_offset + len(chunk.data) + chunk.missing_bytes
-        piece = Piece(chunk, data, self._gap)
-        self._gap = 0
-        if end > self._next:
-            self._gap = min(chunk.missing_bytes, end - self._next)
-            self._next = end
-        return piece
+        after = min(chunk.missing_bytes, max(end - self._next, 0))
+        self._next = max(self._next, end)
+        return Piece(chunk, data, before, after)

@@ -41,7 +41,7 @@ class AnthropicMessages:
             return False
         if "system" in body or "stop_sequences" in body or any("input_schema" in tool for tool in tools):
             return True
-        kinds = {block.get("type") for message in messages for block in records(message.get("content"))}
+        kinds = {text(block.get("type")) for message in messages for block in records(message.get("content"))}
         return True if kinds & {"tool_use", "tool_result", "thinking", "document"} else None
 
     def is_path(self, path: str) -> bool:

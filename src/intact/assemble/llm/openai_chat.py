@@ -31,9 +31,9 @@ class OpenAiChat:
         if "messages" not in body or "model" not in body:
             return False
         messages, tools = records(body["messages"]), records(body.get("tools"))
-        if any(message.get("role") not in _ROLES for message in messages) or "anthropic_version" in body:
+        if any(text(message.get("role")) not in _ROLES for message in messages) or "anthropic_version" in body:
             return False
-        kinds = {block.get("type") for message in messages for block in records(message.get("content"))}
+        kinds = {text(block.get("type")) for message in messages for block in records(message.get("content"))}
         if kinds & {"tool_use", "tool_result"} or "system" in body or any("input_schema" in tool for tool in tools):
             return False
         marks = ("stream_options", "max_completion_tokens", "parallel_tool_calls", "frequency_penalty", "n")
