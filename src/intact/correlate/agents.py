@@ -1,6 +1,7 @@
 """What is known of one agent: its calls, its open tool calls, what it does of itself, and what waits for a decision."""
 
 from bisect import insort
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ class AgentState:
     outer: "Root | None" = None  # the tool call of another agent that started this one
     brackets: list[Bracket] = field(default_factory=list)
     roots: "list[Root]" = field(default_factory=list)  # whose decision may still change
-    units: "list[Unit]" = field(default_factory=list)
+    fresh: "list[Unit]" = field(default_factory=list)  # not decided yet
+    units: "deque[Unit]" = field(default_factory=deque)  # decided, open to revision
     loose: list[Node] = field(default_factory=list)  # below a root that may turn out to serve many
     endpoints: set[tuple[str, int]] = field(default_factory=set)
     first_issued_ns: int = NEVER
@@ -152,7 +154,7 @@ class AgentState:
 
     def lone(self, candidates: "list[Bracket]", at_ns: int, tid: int) -> Bracket | None:
         """The only tool call that time alone can bind to, if there is but one."""
-        binding = [b for b in candidates if b.binds(at_ns)]
+        binding = [b for b in candidates if b.binds(at_ns) and b.words.acts]
         if len(binding) == 1:
             return binding[0]
         # Two conversations in one process, a thread each: the effect is its own thread's.

@@ -156,11 +156,12 @@ def _inner_scripts(argv: tuple[str, ...]) -> Iterator[str]:
     """The script a shell was given by -c, and what that script gives to eval."""
     for index, word in enumerate(argv[:-1]):
         if re.match(r"^-[a-zA-Z]*c$", word):
-            script = argv[index + 1]
+            # Options may stand between -c and its script: bash -c -l SCRIPT.
+            script = next((rest for rest in argv[index + 1 :] if not re.match(r"^[-+][a-zA-Z]+$", rest)), "")
             yield script
             for match in re.finditer(r"\beval\s+", script):
                 yield _quoted(script[match.end() :])
-            for match in re.finditer(r"^\s*\{\s*(.*?);?\s*\}\s*(?:;|$)", script, re.S):
+            for match in re.finditer(r"(?:^|[;\n])\s*\{\s(.*?);?\s*\}\s*(?:;|\n|$)", script, re.S):
                 yield match.group(1)
             break
 
@@ -205,6 +206,7 @@ class Words:
         if self.commands and place:
             self.cwd = normpath(join(self.cwd, place))
         self._command_texts = {command.text for command in self.commands}
+        self.acts = bool(self.commands) or _THINKS.search(name) is None  # some tools touch nothing
         self.writes = any(_CONTENT_KEY.search(key) for key, _ in leaves) or bool(_WRITES.search(name))
         self._index_paths()
 
@@ -239,8 +241,9 @@ class Words:
             self.suffixes.add(value)
             return
         self.paths.add(path)
-        if value.startswith("~/"):
-            self.suffixes.add(normpath(value[2:]))
+        relative = normpath(value.removeprefix("~/"))
+        if not relative.startswith(("/", "..")) and relative != ".":
+            self.suffixes.add(relative)  # the process may have changed its directory
         if path != "/":
             self.beside.setdefault(dirname(path), []).append(basename(path))
         if _DIRECTORY_KEY.search(key):
@@ -291,7 +294,7 @@ class Words:
             return PART + 0.9
         if path in self.ancestors:
             return PART + 0.2
-        return max(self._suffix(path), self._below(path), self._value(name))
+        return max(self._suffix(path), self._below(path, writes=writes), self._value(name))
 
     def _suffix(self, path: str) -> float:
         start = len(path)
@@ -304,8 +307,11 @@ class Words:
                 return PART + 0.5 if "/" in tail or "." in tail else HINT + 0.6
         return 0.0
 
-    def _below(self, path: str) -> float:
-        return HINT + 0.5 if any(path.startswith(place + "/") for place in self.directories) else 0.0
+    def _below(self, path: str, *, writes: bool) -> float:
+        if any(path.startswith(place + "/") for place in self.directories):
+            return HINT + 0.5
+        seeks = not writes and not self.commands and _SEEKS.search(self.name)
+        return HINT + 0.45 if seeks and path.startswith(self.cwd.rstrip("/") + "/") else 0.0
 
     def _value(self, name: str) -> float:
         stem = name.lstrip(".").split(".")[0].lower()
@@ -350,6 +356,8 @@ class Words:
         return any(not _is_literal(host) and host != "localhost" for host, port in self._peers if port)
 
 
+_SEEKS = re.compile(r"search|grep|glob|find|list|^ls$|tree|read_many|ripgrep", re.I)
+_THINKS = re.compile(r"todo|plan|think|ask_|askuser|final|finish|complet", re.I)
 _WRITES = re.compile(r"write|edit|create|patch|append|replace|save|delete|move|rename|mkdir", re.I)
 
 

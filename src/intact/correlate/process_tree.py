@@ -43,9 +43,8 @@ class Node:
     agent: "AgentState | None" = None
     root: "Root | None" = None
     held: list[Held] = field(default_factory=list)
-    held_rows: int = 0
     cold: list[Any] = field(default_factory=list)  # id arrays
-    cold_rows: int = 0
+    cold_lost: int = 0
 
     def argv_at(self, at_ns: int) -> tuple[str, ...]:
         """The command line of the image that ran at that time."""
@@ -249,10 +248,19 @@ class ProcessTree:
         return found
 
     def _forget(self) -> None:
-        """Drop the processes that ended first; rows of theirs that come later stay unexplained."""
-        for node in self._gone[: max(1, len(self._gone) // 2)]:
-            if node.parent is not None:
-                node.parent.children = [child for child in node.parent.children if child is not node]
-            self.nodes.pop(node.id, None)
+        """Drop the processes that ended first, which costs nothing; if all live, the oldest, which is counted."""
+        half = self._gone[: (len(self._gone) + 1) // 2]
+        del self._gone[: len(half)]
+        if not half:
+            half = [next(iter(self.nodes.values()))]
             self.forgotten += 1
-        del self._gone[: max(1, len(self._gone) // 2)]
+        parents = {id(node.parent): node.parent for node in half if node.parent is not None}
+        for node in half:
+            self.nodes.pop(node.id, None)
+            for child in node.children:
+                child.parent = node.parent
+            if node.parent is not None:
+                node.parent.children += node.children
+            node.children = []
+        for parent in parents.values():
+            parent.children = [child for child in parent.children if child.id in self.nodes]

@@ -29,6 +29,7 @@ class Root:
     fork_ns: int
     via: "Root | None" = None  # the standing root that started it
     fixed: bool = False  # a launcher: not to be decided, and no matter for what else it starts
+    closed: bool = False  # so old that no evidence changes it
     doubted: bool = False  # evidence came since it was decided
     evidence: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     claim: Claim | None = None
@@ -89,7 +90,7 @@ def is_plain(root: Root) -> bool:
 
 
 def decide(root: Root, earlier: list[Root]) -> None:
-    """Set the claim of a root and whether it is standing; `earlier` are the agent's roots made before it."""
+    """Set the claim of a root and whether it is standing; `earlier` are the agent's roots in order of fork."""
     touched = [(b, b.run_ns) for b in root.agent.nearly_open_at(root.fork_ns)]
     _decide(root, earlier)
     for bracket, run_ns in touched:
@@ -133,8 +134,10 @@ def _best_fit(root: Root, candidates: list[Bracket]) -> tuple[float, list[Bracke
 
 def _claim_by_words(root: Root, fitting: list[Bracket], earlier: list[Root], when: int) -> None:
     taken = {b.id: 0 for b in fitting}
-    for other in earlier:
-        if other is not root and other.bracket is not None and other.bracket.id in taken and other.via is root.via:
+    for other in earlier if len(fitting) > 1 else ():
+        if other is root:
+            break
+        if other.decided and other.bracket is not None and other.bracket.id in taken and other.via is root.via:
             taken[other.bracket.id] += 1
     # Equal commands asked for at once: the first process is the first call's.
     bracket = min(fitting, key=lambda b: (taken[b.id], b.place))

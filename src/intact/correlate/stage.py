@@ -244,7 +244,7 @@ class Correlator:
     def _link_whole(self, root: Root, ids: npt.NDArray[np.uint64], last_ns: int) -> None:
         if root.told is not None:
             self._writer.add(ids, root.told, root.revision)
-        if not root.fixed and root in root.agent.roots:
+        if not root.fixed and not root.closed:
             root.kept.append((last_ns, ids))
 
     def _note_sockets(self, rows: pa.RecordBatch) -> None:
@@ -257,15 +257,14 @@ class Correlator:
 
     def _add_units(self, node: Node, agent: AgentState, family: str, rows: pa.RecordBatch) -> None:
         units = units_of(node, family, rows, self._sockets)
-        if node.agent is not None:
-            for unit in units:
-                if unit.first_ns >= agent.first_issued_ns:
-                    continue
-                if unit.what.path:
-                    agent.learnt.see_path(unit.what.path, unit.what.kind, unit.first_ns, agent.cwd)
-                if unit.what.address:
-                    agent.learnt.see_peer(unit.what.address, unit.what.port, unit.first_ns)
-        agent.units += units
+        for unit in units:
+            if unit.first_ns >= agent.first_issued_ns:
+                continue
+            if unit.what.path:
+                agent.learnt.see_path(unit.what.path, unit.what.kind, unit.first_ns, agent.cwd)
+            if unit.what.address and node.agent is not None:
+                agent.learnt.see_peer(unit.what.address, unit.what.port, unit.first_ns)
+        agent.fresh += units
 
     # rows of processes about which nothing is decided
 
@@ -277,7 +276,10 @@ class Correlator:
     def _thaw(self, node: Node) -> None:
         """It is known now whose the rows of a process are."""
         held, node.held = node.held, []
-        cold, node.cold, node.cold_rows = node.cold, [], 0
+        cold, node.cold = node.cold, []
+        if node.cold_lost:
+            self._losses["startup_forgotten"] = self._losses.get("startup_forgotten", 0) + node.cold_lost
+            node.cold_lost = 0
         root, agent = node.root, node.agent
         whole = agent is None and root is not None and root.decided and not root.standing
         for piece in held:
@@ -315,7 +317,7 @@ class Correlator:
             self._cold_rows -= count
             if node.cold:
                 node.cold.pop(0)
-                self._losses["startup_forgotten"] = self._losses.get("startup_forgotten", 0) + count
+                node.cold_lost += count
 
     # decisions
 
@@ -340,7 +342,7 @@ class Correlator:
             elif root.fork_ns < from_ns and not root.doubted:
                 continue
             was_decided, was_standing = root.decided, root.standing
-            decide(root, [other for other in agent.roots if other.decided and other.fork_ns <= root.fork_ns])
+            decide(root, agent.roots)
             self._tell(root)
             if not was_decided or was_standing != root.standing:
                 for node in root.nodes:
@@ -363,15 +365,13 @@ class Correlator:
                 node.agent.changed_ns = min(node.agent.changed_ns, root.fork_ns)
 
     def _decide_units(self, agent: AgentState, now_ns: int, from_ns: int) -> None:
-        due = [
-            unit
-            for unit in agent.units
-            if (
-                unit.last_ns >= from_ns
-                if unit.codes is not None
-                else unit.first_ns + self._settings.settle_ns <= now_ns
-            )
-        ]
+        settled_ns = now_ns - self._settings.settle_ns
+        due = [unit for unit in agent.fresh if unit.first_ns <= settled_ns]
+        if due:
+            agent.fresh = [unit for unit in agent.fresh if unit.first_ns > settled_ns]
+            agent.units.extend(due)
+        if from_ns != NEVER:
+            due = [unit for unit in agent.units if unit.codes is None or unit.last_ns >= from_ns]
         due.sort(key=lambda unit: (unit.first_ns, int(unit.ids[0])))
         for unit in due:
             decide_unit(unit, agent, self._writer)
@@ -381,15 +381,14 @@ class Correlator:
         agent.prune(before)
         gone = [root for root in agent.roots if root.decided and root.fork_ns < before]
         for root in gone:
+            root.closed = True
             root.kept.clear()
         if gone:
             agent.roots = [root for root in agent.roots if not (root.decided and root.fork_ns < before)]
         if agent.loose and agent.loose[0].fork_ns < before:
             agent.loose = [node for node in agent.loose if node.fork_ns >= before]
-        if agent.units and (agent.units[0].last_ns < before or len(agent.units) > _MOST_UNITS):
-            agent.units = [unit for unit in agent.units if unit.codes is None or unit.last_ns >= before]
-            if len(agent.units) > _MOST_UNITS:
-                agent.units = [u for u in agent.units[:-_MOST_UNITS] if u.codes is None] + agent.units[-_MOST_UNITS:]
+        while agent.units and (agent.units[0].last_ns < before or len(agent.units) > _MOST_UNITS):
+            agent.units.popleft()
 
     def _new_losses(self, at_ns: int) -> list[Loss]:
         self._losses["processes_forgotten"] = self._tree.forgotten

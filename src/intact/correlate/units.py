@@ -20,6 +20,7 @@ from intact.model.effects import Basis, Kind
 from intact.model.identity import U64
 
 FD_REGULAR, FD_DIRECTORY, FD_SOCKET = 1, 2, 4
+_NAMED = PART + 0.8  # the words give the whole path: that outweighs what the agent is known to do
 _LOCAL_SERVICES = ("/run/", "/var/run/", "@")
 
 
@@ -168,7 +169,7 @@ def _in_agent(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     best, fitting = _best_fit(what, agent.open_at(at_ns))
     if best < THE_VERY and all(_is_busy(agent, bracket, at_ns) for bracket in fitting):
         best, fitting = 0.0, []  # a command's files are its processes' affair, not the agent's own
-    if best >= PART:
+    if best >= _NAMED:
         if best >= THE_VERY:
             _touch(agent, fitting, at_ns)
             agent.learnt.see_work(what.path, at_ns)
@@ -176,8 +177,8 @@ def _in_agent(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     upkeep = _upkeep(what, agent, at_ns)
     if upkeep is not None:
         return upkeep
-    if best >= HINT and len(fitting) == 1:
-        return _by_words(fitting[0], best, 1, at_ns, ancestry=False)
+    if best >= PART or (best >= HINT and len(fitting) == 1):
+        return _by_words(_first(fitting, what, at_ns), best, len(fitting), at_ns, ancestry=False)
     found = _by_bracket(what, agent, at_ns) or _residual(agent)
     if (found is None or not found.stands) and not what.is_write and agent.learnt.worked_on(what.path, at_ns):
         return housekeeping(agent.id, confidence=0.6, at_ns=at_ns)  # it looks again at what a tool call touched
@@ -202,7 +203,8 @@ def _in_standing(unit: Unit, root: Root, agent: AgentState, at_ns: int) -> Claim
             basis = Basis.ANCESTRY | Basis.BRACKET
             return claim_for(lone, basis=basis, confidence=0.7, at_ns=at_ns)
         return born or _residual(agent) or _hint(agent, at_ns)
-    if what.is_plumbing or is_runtime(what.path, what.kind) or is_own(what.path):
+    known = agent.learnt.knows_path(what.path, agent.first_issued_ns)
+    if what.is_plumbing or known or is_runtime(what.path, what.kind) or is_own(what.path):
         return born or _residual(agent) or housekeeping(agent.id, confidence=0.7, at_ns=at_ns)
     if best >= HINT and len(fitting) == 1:
         return _by_words(fitting[0], best, 1, at_ns, ancestry=True)
@@ -287,12 +289,12 @@ def _by_bracket(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     candidates = agent.open_at(at_ns)
     if not candidates:
         return None
-    if not agent.is_inner and what.path and is_temporary(what.path, agent.cwd):
-        return housekeeping(agent.id, confidence=0.6, at_ns=at_ns)
     idle = [b for b in candidates if not _is_busy(agent, b, at_ns)]
     if what.path and not what.path.startswith(agent.cwd.rstrip("/") + "/"):
         idle = [b for b in idle if not agent.known_before(b.touched_ns, at_ns)]
     untouched = [b for b in idle if not agent.known_before(b.touched_ns, at_ns)]
+    if not untouched and not agent.is_inner and is_temporary(what.path, agent.cwd):
+        return housekeeping(agent.id, confidence=0.6, at_ns=at_ns)
     lone = agent.lone(idle, at_ns, what.tid) or agent.lone(untouched, at_ns, what.tid)
     if lone is not None:
         return claim_for(lone, basis=Basis.BRACKET, confidence=0.6, at_ns=at_ns)
