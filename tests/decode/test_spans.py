@@ -88,3 +88,9 @@ def test_refused_records_keep_only_their_fixed_fields() -> None:
     Layout(rings, HOST).clear_unused()
     assert not any(b"secret" in data for data in rings.values())
     assert [part.facts for part in decode([RawSlice(until_ktime_ns=9, rings=rings)], HOST)] == before
+
+
+def test_records_without_a_variable_part_may_be_all_there_is() -> None:
+    rings, found = layout([fork(1, 50), fork(2, 51), fork(3, 52)])
+    found.clear_unused()
+    assert rings["process_256"] == raw([fork(1, 50), fork(2, 51), fork(3, 52)]).rings["process_256"]

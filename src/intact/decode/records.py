@@ -94,7 +94,7 @@ def _parts(family: str, size: int, ring: npt.NDArray[np.uint8]) -> Iterator[Part
         good = of_kind & _is_sound(kind, rows, size - wire.DATA_OFFSET[struct])
         begin = wire.DATA_OFFSET[struct]
         if good.all():
-            yield Part(type=kind, rows=rows, starts=np.arange(begin, len(ring), size, dtype=np.int64), ring=ring)
+            yield Part(type=kind, rows=rows, starts=np.arange(len(rows), dtype=np.int64) * size + begin, ring=ring)
         elif good.any():
             index = np.flatnonzero(good)
             yield Part(type=kind, rows=rows[index], starts=index * size + begin, ring=ring)
