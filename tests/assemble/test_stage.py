@@ -103,7 +103,8 @@ def test_pipelined_requests_are_answered_in_order() -> None:
 
 def test_head_and_no_content_have_no_body() -> None:
     asked = b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\nGET /c HTTP/1.1\r\nHost: h\r\n\r\n"
-    answered = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHTTP/1.1 204 No\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+    answered = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHTTP/1.1 204 No\r\n\r\n"
+    answered += b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
     assert [each.response_body for each in exchanges(told(Line().asks(asked).hears(answered)))] == [b"", b"", b"hi"]
 
 

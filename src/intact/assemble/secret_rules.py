@@ -90,7 +90,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         name="pem",
         candidate=rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY",
-        exact=re.compile(rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----(?P<secret>[^-]{1,%d})" % _PEM_BYTES),
+        exact=re.compile(rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----(?!\[REDACTED)(?P<secret>[^-]{1,%d})" % _PEM_BYTES),
         in_paths=False,
     ),
     Rule(
@@ -107,7 +107,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _named(
         "query",
-        rb"(?:^|[?&])" + _PARAMETERS + rb"=",
+        rb"(?:^(?=[^&\s\"']{1,4096}&[A-Za-z_]{1,64}=)|[?&])" + _PARAMETERS + rb"=",
         rb"[^&\s\"'#\\<>$\[{]{4,}",
         candidate=rb"(?:^|[?&])" + _PARAMETERS + rb"=",
     ),
