@@ -66,39 +66,45 @@ static __always_inline bool pop(struct tls_thread *thread, __u64 stack, __u32 ro
     return false;
 }
 
-SEC("kprobe")
-int tls_enter(struct pt_regs *ctx) {
-    if (!in_scope())
-        return 0;
-    __u32 role = bpf_get_attach_cookie(ctx);
+static __always_inline void note_caller(void) {
     __u32 tgid = tls_tgid();
-    if (!bpf_map_lookup_elem(&tls_callers, &tgid)) {
-        __u64 now = bpf_ktime_get_boot_ns();
-        bpf_map_update_elem(&tls_callers, &tgid, &now, BPF_ANY);
-    }
+    if (bpf_map_lookup_elem(&tls_callers, &tgid))
+        return;
+    __u64 now = bpf_ktime_get_boot_ns();
+    bpf_map_update_elem(&tls_callers, &tgid, &now, BPF_ANY);
+}
+
+/* True if the return of the call is wanted too. */
+static __always_inline bool enter(struct pt_regs *ctx) {
+    if (!in_scope())
+        return false;
+    __u32 role = bpf_get_attach_cookie(ctx);
+    note_caller();
     switch (role) {
     case ROLE_FREE:
         end_connection(PT_REGS_PARM1(ctx));
-        return 0;
+        return false;
     case ROLE_SET_FD:
     case ROLE_SET_RFD:
     case ROLE_SET_WFD:
         set_descriptor(PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
-        return 0;
+        return false;
+    case ROLE_NEW:
+        return true;
     case ROLE_READ:
     case ROLE_WRITE:
     case ROLE_READ_EX:
     case ROLE_WRITE_EX:
         break;
     default:
-        return 0;
+        return false;
     }
     struct tls_thread *thread = tls_thread(false);
     if (!thread) {
         thread = tls_thread(true);
         if (!thread) {
             count_lost(FAMILY_TLS, LOST_MAP_FULL);
-            return 0;
+            return false;
         }
         thread->received_fd = -1;
     }
@@ -109,7 +115,7 @@ int tls_enter(struct pt_regs *ctx) {
     else if (known)
         guess_received(known, thread);
     push(ctx, thread, role);
-    return 0;
+    return true;
 }
 
 /* Bytes that crossed the boundary by this call; 0 if it failed or must be retried. */
@@ -127,10 +133,9 @@ static __always_inline __u64 moved(struct pt_regs *ctx, const struct tls_frame *
     return bytes;
 }
 
-SEC("kprobe")
-int tls_return(struct pt_regs *ctx) {
+static __noinline int leave(struct pt_regs *ctx) {
     struct task_state *state = scope_state();
-    if (!state)
+    if (!state || !ctx)
         return 0;
     __u32 role = bpf_get_attach_cookie(ctx);
     if (role == ROLE_NEW) {
@@ -165,6 +170,28 @@ int tls_return(struct pt_regs *ctx) {
     if (way)
         thread->awaiting_send = known->basis == BASIS_NONE || known->basis == BASIS_NEXT_SEND ? frame.connection : 0;
     log_operation(&operation);
+    return 0;
+}
+
+/* Where the kernel has it (6.13): a call out of scope, or one whose return tells nothing, is not stopped at its return.
+ */
+SEC("kprobe")
+int tls_session(struct pt_regs *ctx) {
+    if (bpf_get_func_ip(ctx) == PT_REGS_IP(ctx))
+        return enter(ctx) ? 0 : 1;
+    leave(ctx);
+    return 0;
+}
+
+SEC("kprobe")
+int tls_enter(struct pt_regs *ctx) {
+    enter(ctx);
+    return 0;
+}
+
+SEC("kprobe")
+int tls_return(struct pt_regs *ctx) {
+    leave(ctx);
     return 0;
 }
 

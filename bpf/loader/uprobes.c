@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One uprobe_multi link a file where the kernel has it (6.6), else one perf event a place. libbpf 1.1 knows neither
- * uprobe_multi nor its attach type, hence the bpf() calls by hand.
+ * By uprobe_multi links where the kernel has them, else by one perf event a place. libbpf 1.1 knows neither the link
+ * nor its attach types, hence the bpf() calls by hand.
  */
 #include "uprobes.h"
 
@@ -19,8 +19,11 @@
 
 enum { MAX_PLACES = 64, MAX_ENTRY = 256 };
 
-/* include/uapi/linux/bpf.h of 6.6. */
-enum { ATTACH_UPROBE_MULTI = 48, UPROBE_MULTI_RETURN = 1 };
+/* include/uapi/linux/bpf.h of 6.13. */
+enum { ATTACH_UPROBE_MULTI = 48, ATTACH_UPROBE_SESSION = 57, UPROBE_MULTI_RETURN = 1 };
+
+/* The program of the last way does both ends, those of the others one each. */
+static const char SESSION_PROGRAM[] = "tls_session";
 
 struct multi_link {
     uint32_t program_fd;
@@ -42,44 +45,55 @@ static int link_create(void *attributes, unsigned size) {
     return fd < 0 ? -errno : fd;
 }
 
-static int known = -1;
-
-void intact_uprobes_forbid_multi(int forbid) { known = forbid ? 0 : -1; }
-
-int intact_uprobes_multi(void) {
-    if (known >= 0)
-        return known;
+static int has_link(enum bpf_attach_type type) {
     struct bpf_insn nothing[] = {
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
         {.code = BPF_JMP | BPF_EXIT},
     };
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
     int program = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", nothing, 2, &options);
     if (program < 0)
-        return 0; /* not remembered: it may be the privilege that lacks */
+        return 0;
     uint64_t offset = 0;
-    struct multi_link link = {.program_fd = (uint32_t)program, .attach_type = ATTACH_UPROBE_MULTI, .count = 1};
+    struct multi_link link = {.program_fd = (uint32_t)program, .attach_type = type, .count = 1};
     link.path = (uint64_t)(uintptr_t) "/";
     link.offsets = (uint64_t)(uintptr_t)&offset;
     int fd = link_create(&link, sizeof(link));
     close(program);
     if (fd >= 0)
         close(fd);
-    known = fd == -EBADF; /* a directory is refused as such only where the link type is known */
-    return known;
+    return fd == -EBADF; /* a directory is refused as such only where the link type is known */
+}
+
+static int limit = INTACT_UPROBE_SESSION;
+
+void intact_uprobes_limit(int most) { limit = most; }
+
+int intact_uprobes_way(void) {
+    static int best = -1;
+    if (best < 0) {
+        best = has_link((enum bpf_attach_type)ATTACH_UPROBE_MULTI) ? INTACT_UPROBE_MULTI : INTACT_UPROBE_PERF;
+        if (best == INTACT_UPROBE_MULTI && has_link((enum bpf_attach_type)ATTACH_UPROBE_SESSION))
+            best = INTACT_UPROBE_SESSION;
+    }
+    return best < limit ? best : limit;
 }
 
 void intact_uprobes_prepare(struct bpf_object *object) {
     struct bpf_program *program;
-    bool multi = intact_uprobes_multi();
+    int way = intact_uprobes_way();
     bpf_object__for_each_program(program, object) {
-        if (multi && !strcmp(bpf_program__section_name(program), "kprobe"))
-            bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
+        if (strcmp(bpf_program__section_name(program), "kprobe"))
+            continue;
+        bool is_session = !strcmp(bpf_program__name(program), SESSION_PROGRAM);
+        bpf_program__set_autoload(program, is_session == (way == INTACT_UPROBE_SESSION));
+        if (way != INTACT_UPROBE_PERF)
+            bpf_program__set_expected_attach_type(
+                program, (enum bpf_attach_type)(is_session ? ATTACH_UPROBE_SESSION : ATTACH_UPROBE_MULTI));
     }
 }
 
-static int attach_multi(int program_fd, const char *path, const struct intact_uprobe *places, unsigned count,
-                        int at_return) {
+static int attach_multi(int program_fd, const char *path, const struct intact_uprobe *places, unsigned count, int end) {
     uint64_t offsets[MAX_PLACES], cookies[MAX_PLACES];
     for (unsigned i = 0; i < count; i++) {
         offsets[i] = places[i].file_offset;
@@ -87,12 +101,12 @@ static int attach_multi(int program_fd, const char *path, const struct intact_up
     }
     struct multi_link link = {
         .program_fd = (uint32_t)program_fd,
-        .attach_type = ATTACH_UPROBE_MULTI,
+        .attach_type = end == INTACT_AT_BOTH ? ATTACH_UPROBE_SESSION : ATTACH_UPROBE_MULTI,
         .path = (uint64_t)(uintptr_t)path,
         .offsets = (uint64_t)(uintptr_t)offsets,
         .cookies = (uint64_t)(uintptr_t)cookies,
         .count = count,
-        .multi_flags = at_return ? UPROBE_MULTI_RETURN : 0,
+        .multi_flags = end == INTACT_AT_RETURN ? UPROBE_MULTI_RETURN : 0,
     };
     return link_create(&link, sizeof(link));
 }
@@ -126,16 +140,16 @@ static int attach_perf(int program_fd, const char *path, const struct intact_upr
     return link;
 }
 
-int intact_uprobes_attach(int program_fd, const char *path, const struct intact_uprobe *places, unsigned count,
-                          int at_return, int *links, unsigned capacity) {
+int intact_uprobes_attach(int program_fd, const char *path, const struct intact_uprobe *places, unsigned count, int end,
+                          int *links, unsigned capacity) {
     if (!count || count > MAX_PLACES || capacity < count)
         return -EINVAL;
-    if (intact_uprobes_multi()) {
-        links[0] = attach_multi(program_fd, path, places, count, at_return);
+    if (intact_uprobes_way() != INTACT_UPROBE_PERF) {
+        links[0] = attach_multi(program_fd, path, places, count, end);
         return links[0] < 0 ? links[0] : 1;
     }
     for (unsigned i = 0; i < count; i++) {
-        links[i] = attach_perf(program_fd, path, &places[i], at_return);
+        links[i] = attach_perf(program_fd, path, &places[i], end == INTACT_AT_RETURN);
         if (links[i] >= 0)
             continue;
         int error = links[i];

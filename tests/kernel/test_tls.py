@@ -167,15 +167,18 @@ def test_the_openssl_program_is_heard(server: TlsServer, cache: Path) -> None:
     check_bytes(recording, server, "s_client-")
 
 
-def test_kernels_without_uprobe_multi_are_served_by_perf_events(server: TlsServer, cache: Path) -> None:
+@pytest.mark.parametrize("way", [0, 1, 2], ids=["perf events", "multi", "session"])
+def test_every_way_to_attach_hears(server: TlsServer, cache: Path, way: int) -> None:
     library = open_library()
-    library.intact_uprobes_forbid_multi(1)
+    library.intact_uprobes_limit(way)
     try:
-        recording = listen(client(server, SYNC_CLIENT, "ask('perf-', [1, 40000])"), cache=cache)
+        if library.intact_uprobes_way() != way:
+            pytest.skip(f"this kernel has no better way than {library.intact_uprobes_way()}")
+        recording = listen(client(server, SYNC_CLIENT, f"ask('way-{way}-', [1, 40000])"), cache=cache)
     finally:
-        library.intact_uprobes_forbid_multi(0)
-    assert check_bytes(recording, server, "perf-").ended
-    check_descriptors(recording, server, ["perf-"])
+        library.intact_uprobes_limit(2)
+    assert check_bytes(recording, server, f"way-{way}-").ended
+    check_descriptors(recording, server, [f"way-{way}-"])
 
 
 def test_files_are_found_after_the_command_began(server: TlsServer, cache: Path) -> None:

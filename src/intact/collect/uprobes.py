@@ -27,6 +27,7 @@ from intact.model.errors import NotSupported
 
 # What the return program has to see; the others are done with at entry.
 AT_RETURN = frozenset({TlsRole.SSL_READ, TlsRole.SSL_WRITE, TlsRole.SSL_READ_EX, TlsRole.SSL_WRITE_EX, TlsRole.SSL_NEW})
+AT_BOTH = 2  # enum intact_uprobe_end of uprobes.h: 0 entry, 1 return
 MAX_CLOSERS = 16
 MAX_PLACES = 64  # of uprobes.c
 MAX_SOCKETS = 4096  # entries of the map tls_sockets
@@ -113,8 +114,11 @@ class Uprobes:
         self._library.intact_map_set.argtypes = [number, c_void_p, c_void_p]
         self._library.intact_map_has.argtypes = [number, c_void_p]
         self._library.intact_map_remove.argtypes = [number, c_void_p]
-        self._enter = self._need(loader.program_fd("tls_enter"))
-        self._return = self._need(loader.program_fd("tls_return"))
+        # One program for both ends of a call where the kernel has that, else one for each.
+        self._session = loader.program_fd("tls_session")
+        if self._session is None:
+            self._enter = self._need(loader.program_fd("tls_enter"))
+            self._return = self._need(loader.program_fd("tls_return"))
         self._sockets = self._need(loader.map_fd("tls_sockets"))
         self._callers = self._need(loader.map_fd("tls_callers"))
         self._files = self._need(loader.map_fd("tls_files"))
@@ -132,8 +136,10 @@ class Uprobes:
         for link in self._links.pop((status.st_dev, status.st_ino), []):
             os.close(link)
         links = self._links[(status.st_dev, status.st_ino)] = []
-        problem = self._attach(self._enter, path, functions, links)
-        return problem or self._attach(self._return, path, [f for f in functions if f.role in AT_RETURN], links)
+        if self._session is not None:
+            return self._attach(self._session, path, functions, links)
+        returning = [f for f in functions if f.role in AT_RETURN]
+        return self._attach(self._enter, path, functions, links) or self._attach(self._return, path, returning, links)
 
     def detach(self) -> None:
         """Take every hook off. May be called twice."""
@@ -179,8 +185,9 @@ class Uprobes:
             return ""
         places = (_Place * len(functions))(*[_Place(f.file_offset, f.role.value) for f in functions])
         made = (c_int * len(functions))()
+        end = AT_BOTH if self._session is not None else int(program == self._return)
         count = self._library.intact_uprobes_attach(
-            program, os.fsencode(path), places, len(functions), program == self._return, made, len(functions)
+            program, os.fsencode(path), places, len(functions), end, made, len(functions)
         )
         if count < 0:
             return os.strerror(-count)
