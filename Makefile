@@ -35,6 +35,7 @@ bless: setup ## rewrite the goldens from what the code gives now; read the diff
 	@INTACT_BLESS=1 $(PY) -m pytest tests/test_captures.py
 
 wheel: setup ## build the wheel, compiled kernel objects inside
+	@$(MAKE) -s -C bpf bundle
 	@$(PY) -m pip -q wheel --no-deps --no-build-isolation -w dist .
 
 clean: ## remove what was built here
