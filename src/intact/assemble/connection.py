@@ -73,7 +73,7 @@ class Connection:
         self._unanswered: deque[Exchange] = deque()
         self._asking: Exchange | None = None
         self._answering: Exchange | None = None
-        self._response_lost = False
+        self._response_lost = 0  # bytes lost between answers, or that may have held some
         self._told_skipped = 0
 
     @property
@@ -221,7 +221,7 @@ class Connection:
             self._answer(event)
             return
         if isinstance(event, Lost):
-            self._response_lost = True
+            self._response_lost += max(event.size, 1)
         exchange = self._answering
         if exchange is None or exchange.response_body is None:
             return
@@ -251,6 +251,10 @@ class Connection:
         exchange.first_byte_ns = self._origin(head.offset).at_ns
         exchange.last_ns = self._chunk.at_ns
         exchange.response_body = BodyReader(head.headers, held=self._held)
+        if self._response_lost:
+            # Its own answer may be among what was lost, and the request that this one answers as well.
+            exchange.cut("response may be another's: bytes missing before it", missing_bytes=self._response_lost)
+            self._response_lost = 0
 
     def _upgrade(self, exchange: Exchange, notices: list[Notice]) -> None:
         assert exchange.response is not None
@@ -273,7 +277,7 @@ class Connection:
         notices.append(Ended(exchange))
 
     def _close_all(self, problem: str, notices: list[Notice]) -> None:
-        self._response_lost = False
+        self._response_lost = 0
         for exchange in list(self._unanswered):
             exchange.cut(problem)
             self._finish(exchange, notices)
