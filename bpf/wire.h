@@ -47,18 +47,18 @@ enum intact_counter {
 };
 
 struct intact_header {
-    __u64 ktime_ns;  /* boot clock, at the end of the event */
-    __u64 start_ns;  /* boot-clock start of the process: with tgid its identity */
+    __u64 ktime_ns; /* boot clock, at the end of the event */
+    __u64 start_ns; /* boot-clock start of the process: with tgid its identity */
     __u32 tgid;
     __u32 tid;
     __u32 uid;
     __u32 gid;
     __u64 cgroup_id;
-    __u16 type;    /* enum intact_type */
-    __u16 op;      /* meaning by type */
-    __u16 length;  /* valid bytes of the variable part */
-    __u16 flags;   /* enum intact_flag */
-    __u32 clipped; /* bytes of the variable part that did not fit */
+    __u16 type;     /* enum intact_type */
+    __u16 op;       /* meaning by type */
+    __u16 length;   /* valid bytes of the variable part */
+    __u16 flags;    /* enum intact_flag */
+    __u32 clipped;  /* bytes of the variable part that did not fit */
     __u32 sequence; /* per-process-wide order of records with equal ktime_ns; chunk order for TYPE_TLS/TYPE_ARGV */
 };
 
@@ -170,8 +170,8 @@ enum intact_net_op { NET_CONNECT = 1, NET_ACCEPT, NET_BIND, NET_LISTEN, NET_SEND
 struct intact_net {
     struct intact_header h;
     __u64 enter_ns;
-    __u64 socket;   /* inode of the socket: its identity while open */
-    __u64 sent;     /* close: bytes since open */
+    __u64 socket; /* inode of the socket: its identity while open */
+    __u64 sent;   /* close: bytes since open */
     __u64 received;
     __s32 result;
     __s32 fd;

@@ -39,7 +39,8 @@ class Peers:
 
     def __init__(self) -> None:
         self._notes = np.empty(0, _NOTE)
-        self._known: dict[int, Peer] = {}
+        # By connection, with the descriptor it was found by: a first guess of that may be corrected by a later piece.
+        self._known: dict[int, tuple[int, Peer]] = {}
 
     def note(self, part: Part) -> None:
         """Remember the peers that TYPE_NET records tell."""
@@ -51,8 +52,8 @@ class Peers:
 
     def of(self, connection_id: int, tgid: int, start_ns: int, fd: int, ktime_ns: int) -> Peer | None:
         """The peer of a connection that uses `fd` of this process at that time."""
-        known = self._known.get(connection_id)
-        if known is not None or fd < 0:
+        asked, known = self._known.get(connection_id, (-1, None))
+        if fd < 0 or fd == asked:
             return known
         notes = self._notes
         mine = notes[
@@ -62,12 +63,12 @@ class Peers:
             & (notes["ktime_ns"] <= ktime_ns)
         ]
         if not len(mine):
-            return None
+            return known
         last = mine[mine["ktime_ns"].argmax()]
         peer = Peer(address=inet_text(int(last["family"]), last["address"].tobytes()), port=int(last["port"]))
         if len(self._known) >= MAX_CONNECTIONS:
             self._known.pop(next(iter(self._known)))
-        self._known[connection_id] = peer
+        self._known[connection_id] = (fd, peer)
         return peer
 
     def forget(self, connection_id: int) -> None:
