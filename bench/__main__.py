@@ -22,6 +22,7 @@ class Bench(NamedTuple):
 
 # To add a benchmark: one file (or folder), one line here.
 BENCHES = (
+    Bench("assemble", "bench.assemble"),
     Bench("attribution", "bench.attribution.command"),
     Bench("decode", "bench.decode"),
 )

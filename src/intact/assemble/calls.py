@@ -75,7 +75,7 @@ class Calls:
             provider_name=provider_name(asker.host, api.provider_name),
             wire_api=api.name,
             operation_name=request.operation_name,
-            request_model=request.model,
+            request_model=request.model and self._redactor.text(request.model),
             server_address=exchange.server_address,
             server_port=exchange.server_port,
             streamed=request.streamed,
@@ -204,6 +204,8 @@ class Calls:
         for event in events:
             data = event if isinstance(event, bytes) else event.data
             was_over = call.answer.is_over
+            if not data.strip():
+                continue
             if data.strip() == b"[DONE]":
                 call.answer.done()
             elif body := record(parsed(data)):
@@ -258,7 +260,7 @@ class Calls:
             process_id=call.exchange.process_id,
             issued_ns=at_ns,
             order=order,
-            server=asked.server,
+            server=asked.server and self._redactor.text(asked.server),
             server_side=asked.server_side,
         )
 
@@ -281,7 +283,7 @@ class Calls:
             response_model=answer.model and self._redactor.text(answer.model),
             response_id=answer.response_id and self._redactor.text(answer.response_id),
             status=status,
-            error_type=_error_type(answer, status),
+            error_type=self._error_type(answer.error_type, status),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_read_input_tokens=usage.cache_read_input_tokens,
@@ -303,18 +305,16 @@ class Calls:
         call.told = fact
         return [fact]
 
+    def _error_type(self, named: str | None, status: int | None) -> str | None:
+        """Low in cardinality, as OpenTelemetry wants it: a word, else the status."""
+        if named is not None and len(named) <= 64 and set(named) <= _ERROR_TYPE_LETTERS:
+            return self._redactor.text(named)
+        if status is not None and status >= 400:
+            return str(status)
+        return "error" if named else None
+
 
 def _asker(exchange: Exchange) -> Asker:
     path, _, query = exchange.request.target.partition("?")
     headers = {name.lower(): value for name, value in exchange.request.headers}
     return Asker(path=path, query=query, host=exchange.server_address or "", headers=headers)
-
-
-def _error_type(answer: Answer, status: int | None) -> str | None:
-    """Low in cardinality, as OpenTelemetry wants it: a word, else the status."""
-    named = answer.error_type
-    if named is not None and len(named) <= 64 and set(named) <= _ERROR_TYPE_LETTERS:
-        return named
-    if status is not None and status >= 400:
-        return str(status)
-    return "error" if named else None

@@ -62,5 +62,7 @@ def _response_body(exchange: Exchange, redactor: Redactor) -> bytes:
         return b""
     data = exchange.response_body.release()
     content_type = header(exchange.response.headers, "content-type")
-    is_row = content_type.startswith("text/event-stream") or data.lstrip().startswith((b"[", b"data:", b"event:"))
+    is_row = content_type.startswith(("text/event-stream", "application/x-ndjson")) or data.lstrip().startswith(
+        (b"[", b"data:", b"event:")
+    )
     return redactor.events(data) if is_row else redactor.data(data)

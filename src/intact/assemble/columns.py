@@ -15,6 +15,7 @@ _TEXT_COLUMNS = {
     "file": ("path", "old_path"),
     "io": ("path",),
     "net": ("address", "local_address"),
+    "block": ("exe", "path", "address"),
 }
 _PATH_RULES = tuple(rule for rule in RULES if rule.in_paths)
 
@@ -34,7 +35,7 @@ class ColumnRedactor:
             if rows.size:
                 batch = _with(batch, name, column)
                 touched = np.union1d(touched, rows)
-        if family == "process" and batch.num_rows:
+        if "argv" in batch.schema.names and batch.num_rows:
             batch = self._argv(batch)
         if touched.size and "path_state" in batch.schema.names:
             state = batch.column("path_state").to_numpy(zero_copy_only=False).copy()

@@ -111,7 +111,8 @@ def body_ranges(body: list[Body], coding: str, scanner: Scanner) -> list[Range]:
 
 def _split(body: bytes, scanner: Scanner) -> list[SplitSecret]:
     # What is one object is told in one piece: its texts do not go on in each other.
-    return [] if body.lstrip()[:1] == b"{" else split_secrets(body, scanner)
+    is_one = body.lstrip()[:1] == b"{" and b"\n{" not in body
+    return [] if is_one else split_secrets(body, scanner)
 
 
 def _decoded(data: bytes, coding: str) -> bytes | None:

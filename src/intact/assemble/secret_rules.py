@@ -90,7 +90,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         name="pem",
         candidate=rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY",
-        exact=re.compile(rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----(?!\[REDACTED)(?P<secret>[^-]{1,%d})" % _PEM_BYTES),
+        exact=re.compile(
+            rb"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----(?!\[REDACTED)(?P<secret>[^-]{1,%d})" % _PEM_BYTES
+        ),
         in_paths=False,
     ),
     Rule(

@@ -138,7 +138,7 @@ class AnthropicAnswer(Answer):
             self.finish_reasons = [reason]
         usage = record(message.get("usage"))
         details = record(usage.get("output_tokens_details"))
-        for name, value in (*usage.items(), ("thinking_tokens", details.get("thinking_tokens"))):
+        for name, value in (*usage.items(), *details.items()):
             if (count := number(value)) is not None:
                 self._counts[name] = count  # counts are cumulative: the last one stands
         counts = self._counts
@@ -150,7 +150,7 @@ class AnthropicAnswer(Answer):
             output_tokens=counts.get("output_tokens"),
             cache_read_input_tokens=read,
             cache_creation_input_tokens=creation,
-            reasoning_output_tokens=counts.get("thinking_tokens"),
+            reasoning_output_tokens=counts.get("thinking_tokens", counts.get("reasoning_tokens")),
         )
 
     def _delta(self, index: int, delta: dict[str, Any]) -> None:
