@@ -1,7 +1,7 @@
 """The hard forms, each played on a made-up machine at random moments."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from intact.model.effects import Kind
@@ -204,6 +204,24 @@ def parallel_shells(play: Play) -> None:
         play_command(play, tool, command, path, start=start)
     play.now = max(starts) + 45 * MS
     play.upkeep()
+
+
+def telling_twins(play: Play) -> None:
+    """Form 1: one command twice at once; only the results tell which process was whose."""
+    w = play.world
+    tools = play.ask(("Bash", {"command": "python3 work.py"}), ("Bash", {"command": "python3 work.py"}))
+    order = list(tools)
+    play.rng.shuffle(order)
+    for tool in order:
+        p = w.fork(play.agent, play.wait(0.1, 3), tool)
+        w.exec(p, play.wait(0.1, 1), ["/bin/bash", "-c", "python3 work.py"], tool)
+        w.exec(p, play.wait(0.1, 1), ["python3", "work.py"], tool)
+        w.start_files(p, play.now, tool)
+        folder = f"{CWD}/out/w{p.pid}"
+        w.file(p, play.wait(1, 20), Kind.DIR_CREATE, folder, tool)
+        w.file(p, play.wait(1, 300), Kind.FILE_CREATE, f"{folder}/x.txt", tool)
+        w.exit(p, play.wait(1, 20), tool)
+        w.tools[tool] = replace(w.tools[tool], result=f"made out/w{p.pid}\n[exit 0]")
 
 
 def short_commands(play: Play) -> None:
@@ -490,11 +508,83 @@ def own_child(play: Play) -> None:
     play.wait(45, 60)
 
 
+def stdin_shells(play: Play) -> None:
+    """Each command is fed to a shell of its own; only the programs it starts can be told."""
+    w = play.world
+    one, two = play.fresh(), play.fresh()
+    tools = play.ask(
+        ("run", {"script": f"sort -u in.txt > {one}\necho done"}),
+        ("run", {"script": f"cut -f2 table.tsv > {two}\ntrue"}),
+    )
+    programs = ((["sort", "-u", "in.txt"], one), (["cut", "-f2", "table.tsv"], two))
+    for tool, (argv, name) in zip(tools, programs, strict=True):
+        shell = w.fork(play.agent, play.wait(0.2, 3), tool)
+        w.exec(shell, play.wait(0.2, 1), ["bash", "-s"], tool)
+        w.start_files(shell, play.now + 1000, tool)
+        w.run(shell, play.wait(1, 3), argv, tool, files=(f"{CWD}/{name}",))
+        w.exit(shell, play.wait(5, 9), tool)
+
+
+def inner_task(play: Play) -> None:
+    """Form 6: a sub-agent in the agent's own process: its calls lie within the outer tool call."""
+    w, a = play.world, play.agent
+    (outer,) = play.ask(("Task", {"description": "look", "prompt": "Look for every caller of main, please."}))
+    start, end = play.wait(1, 5), play.wait(40, 90)
+    says = "Look for every caller of main, please."
+    call = w.call(a, start, end, conversation="", says=says)
+    inner = w.tool(call, "Grep", {"pattern": "main"}, end)
+    for number in range(5):
+        w.file(a, end + (2 + number) * MS, Kind.FILE_OPEN, f"{CWD}/lib/{number}.c", inner)
+    w.call(a, end + 20 * MS, end + 60 * MS, answered=(inner,), says=says, depth=2)
+    play.pending = [outer]
+    play.now = end + 70 * MS
+
+
+def server_tool(play: Play) -> None:
+    """A server the agent keeps answers one tool call; its own files are not the tool call's."""
+    w, server = play.world, play.worker
+    assert server is not None
+    (tool,) = play.ask(("mcp__notes__add", {"title": "Shopping list", "body": "eggs"}))
+    w.file(server, play.wait(1, 3), Kind.FILE_CREATE, f"{CWD}/notes/shopping-list.md", tool)
+    w.file(server, play.now + MS, Kind.FILE_OPEN, "/usr/lib/python3/json/encoder.py", play.agent.id)
+    play.wait(3, 9)
+
+
+def idle_thought(play: Play) -> None:
+    """A tool that touches nothing, asked for beside one that reads."""
+    w, a = play.world, play.agent
+    _, tool = play.ask(("TodoWrite", {"todos": ["a", "b"]}), ("count_lines", {"language": "python"}))
+    for number in range(5):
+        w.file(a, play.now + number * MS, Kind.FILE_OPEN, f"{CWD}/py/{number}.src", tool)
+    play.wait(6, 9)
+
+
 FORMS: tuple[Callable[[Play], None], ...] = (
-    parallel_shells, short_commands, one_command, background_job, kept_shell, late_shell, file_tools, search_tool, pool_worker,
-    sub_agent, two_conversations, early_start, same_path, reused_pid, fetch_tool, wordless_tool, script_file, open_ended,
+    parallel_shells,
+    telling_twins,
+    short_commands,
+    stdin_shells,
+    one_command,
+    background_job,
+    kept_shell,
+    late_shell,
+    file_tools,
+    search_tool,
+    pool_worker,
+    server_tool,
+    idle_thought,
+    sub_agent,
+    inner_task,
+    two_conversations,
+    early_start,
+    same_path,
+    reused_pid,
+    fetch_tool,
+    wordless_tool,
+    script_file,
+    open_ended,
     own_child,
-)  # fmt: skip
+)
 
 
 def play_forms(seed: int, *forms: Callable[[Play], None]) -> World:

@@ -9,7 +9,7 @@ import numpy as np
 
 from intact.correlate.brackets import Asked, Bracket, began, bracket_of, conversation_of
 from intact.correlate.housekeeping import Learnt
-from intact.correlate.links import I64
+from intact.correlate.links import I64, Claim
 from intact.correlate.process_tree import Node
 from intact.correlate.settings import CorrelateSettings
 from intact.model.effects import CauseKind
@@ -17,7 +17,7 @@ from intact.model.facts import LlmCall, McpCall, ToolCall
 
 if TYPE_CHECKING:
     from intact.correlate.roots import Root
-    from intact.correlate.units import Unit
+    from intact.correlate.units import Unit, What
 
 NEVER = 1 << 62
 _MOST_CALLS = 4_096
@@ -41,6 +41,7 @@ class AgentState:
     changed_ns: int = NEVER  # decisions from this time on are to be made anew
     dropped: int = 0
     learnt: Learnt = field(init=False)
+    claims: "dict[tuple[int, What, int], Claim | None]" = field(default_factory=dict)  # of units, by span
     _by_id: dict[int, Bracket] = field(default_factory=dict)
     _asked: dict[int, Asked] = field(default_factory=dict)
     _edges: I64 | None = None
@@ -116,15 +117,18 @@ class AgentState:
 
     def _touch(self, from_ns: int) -> None:
         self.changed_ns = min(self.changed_ns, from_ns)
+        self._forget_spans()
+
+    def _forget_spans(self) -> None:
         self._edges = None
         self._open.clear()
+        self.claims.clear()
 
     def prune(self, before_ns: int) -> None:
         """Forget tool calls that were answered so long ago that nothing of theirs can come."""
         for bracket in [b for b in self.brackets if b.answered_ns is not None and b.answered_ns < before_ns]:
             self._drop(bracket)
-            self._edges = None
-            self._open.clear()
+            self._forget_spans()
 
     def intervals(self, at: I64) -> I64:
         """For each time the number of the span in which the same tool calls are open."""

@@ -45,7 +45,7 @@ _PORTS = {
     "redis": 6379,
     "postgresql": 5432,
 }
-_LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"}
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"}
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "busybox"}
 _INTERPRETERS = re.compile(r"^(?:python[\d.]*|node|nodejs|bun|deno|ruby|perl|php|env)$")
 _BARE_OPTION = re.compile(
@@ -344,16 +344,16 @@ class Words:
         best = 0.0
         for host, named_port in self._peers:
             same_port = named_port in (0, port)
-            if host == address or (host == "localhost" and address in _LOOPBACK):
+            if host == address or (host == "localhost" and address in LOOPBACK):
                 best = max(best, THE_VERY + (0.9 if named_port == port else 0.2) if same_port else 0.0)
-            elif named_port and named_port == port and not _is_literal(host) and address not in _LOOPBACK:
+            elif named_port and named_port == port and not is_literal(host) and address not in LOOPBACK:
                 best = max(best, PART)
         return best
 
     @property
     def names_a_host(self) -> bool:
         """Whether a name must be resolved to reach what the call names."""
-        return any(not _is_literal(host) and host != "localhost" for host, port in self._peers if port)
+        return any(not is_literal(host) and host != "localhost" for host, port in self._peers if port)
 
 
 _SEEKS = re.compile(r"search|grep|glob|find|list|^ls$|tree|read_many|ripgrep", re.I)
@@ -367,7 +367,8 @@ def _may_be_path(key: str, value: str) -> bool:
     return "/" in value or "path" in key.lower() or "file" in key.lower() or not re.search(r"\s", value)
 
 
-def _is_literal(host: str) -> bool:
+def is_literal(host: str) -> bool:
+    """Whether the host is an address and not a name."""
     return ":" in host or bool(re.fullmatch(r"[\d.]+", host))
 
 

@@ -79,7 +79,7 @@ class Learnt:
         self._directories: dict[str, int] = {}
         self._peers: dict[tuple[str, int], int] = {}
         self._commands: dict[tuple[str, ...], int] = {}
-        self._work: dict[str, int] = {}
+        self._work: dict[str, tuple[int, int]] = {}
         self.refused = 0
 
     def see_path(self, path: str, kind: int, at_ns: int, cwd: str) -> None:
@@ -91,13 +91,18 @@ class Learnt:
         if is_write(kind) or not place.startswith(cwd.rstrip("/") + "/"):
             self._note(self._directories, place, at_ns)
 
-    def see_work(self, path: str, at_ns: int) -> None:
-        """A tool call's words named that path, and it was touched at that time."""
-        self._note(self._work, path, at_ns)
+    def see_work(self, path: str, at_ns: int, cause_id: int) -> None:
+        """The words of a tool call named that path, and it was touched at that time."""
+        known = self._work.get(path)
+        if known is None and len(self._work) >= self._capacity:
+            self.refused += 1
+        elif known is None or at_ns < known[0]:
+            self._work[path] = (at_ns, cause_id)
 
-    def worked_on(self, path: str, before_ns: int) -> bool:
-        """Whether a tool call touched the path before that time."""
-        return path != "" and self._work.get(path, before_ns) < before_ns
+    def worked_on(self, path: str, before_ns: int) -> int | None:
+        """The tool call that first touched the path, if that was before that time."""
+        known = self._work.get(path)
+        return known[1] if known is not None and known[0] < before_ns else None
 
     def see_peer(self, address: str, port: int, at_ns: int) -> None:
         """The agent reached a peer at that time."""

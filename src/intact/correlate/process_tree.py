@@ -158,7 +158,8 @@ class ProcessTree:
 
     def node(self, process_id: int, *, pid: int = 0) -> Node:
         """The process of that id, known or not."""
-        return self._node(process_id, Process(id=process_id, pid=pid, start_ns=0))
+        found = self.nodes.get(process_id)
+        return found if found is not None else self._node(process_id, Process(id=process_id, pid=pid, start_ns=0))
 
     def _join(self, child: Node, parent: Node) -> None:
         if child is not parent and child.parent is None:

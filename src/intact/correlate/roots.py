@@ -5,18 +5,23 @@ call, even after the result went back), and *standing* when it serves many (a ke
 effects are decided one by one, and each process it starts while a tool call is open is a root of its own.
 """
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 
 from intact.correlate.agents import AgentState
 from intact.correlate.arguments import HINT, PART, THE_VERY, is_bare_shell, is_pool_worker
 from intact.correlate.brackets import Bracket
+from intact.correlate.housekeeping import is_runtime
 from intact.correlate.links import Claim, housekeeping
 from intact.correlate.process_tree import Node
 from intact.model.effects import Basis
 from intact.model.identity import U64
 
 _MOST_EVIDENCE = 64
+_MOST_TRACES = 64
+_MOST_LOOKED_AT = 2_048
+_NUMBER = re.compile(r"\d{2,10}")
 _SAME = 1e-6
 
 
@@ -42,6 +47,8 @@ class Root:
     score: float = 0.0
     kept: deque[tuple[int, U64]] = field(default_factory=deque)
     nodes: list[Node] = field(default_factory=list)
+    traces: dict[str, None] = field(default_factory=dict)  # paths it touched, which a result may tell of
+    looked_at: int = 0
     _scores: dict[tuple[int, str, int], float] = field(default_factory=dict)
 
     def note_exec(self, at_ns: int, argv: tuple[str, ...]) -> None:
@@ -49,6 +56,26 @@ class Root:
         if len(self.evidence) < _MOST_EVIDENCE and at_ns <= self.fork_ns + self.agent.settings.horizon_ns:
             self.evidence.append((at_ns, argv))
             self.doubted = True
+
+    def note_paths(self, paths: list[str]) -> None:
+        """Some of the paths the subtree touched."""
+        self.looked_at += len(paths)
+        for path in paths:
+            if len(self.traces) < _MOST_TRACES and not is_runtime(path, 0):
+                self.traces[path] = None
+
+    @property
+    def wants_paths(self) -> bool:
+        """Whether more paths could help."""
+        return not self.closed and self.looked_at < _MOST_LOOKED_AT and len(self.traces) < _MOST_TRACES
+
+    def told_in(self, result: str) -> int:
+        """How many of the traces of the subtree, paths and pids, a result tells of."""
+        if not result:
+            return 0
+        pids = {str(node.process.pid) for node in self.nodes[:_MOST_TRACES]}
+        found = len(pids & set(_NUMBER.findall(result)))
+        return found + sum("/".join(path.rsplit("/", 2)[1:]) in result for path in self.traces)
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -139,12 +166,14 @@ def _claim_by_words(root: Root, fitting: list[Bracket], earlier: list[Root], whe
             break
         if other.decided and other.bracket is not None and other.bracket.id in taken and other.via is root.via:
             taken[other.bracket.id] += 1
-    # Equal commands asked for at once: the first process is the first call's.
-    bracket = min(fitting, key=lambda b: (taken[b.id], b.place))
+    # Equal commands asked for at once: the results may tell them apart, else the first process is the first call's.
+    told = {b.id: root.told_in(b.result) if len(fitting) > 1 else 0 for b in fitting}
+    bracket = min(fitting, key=lambda b: (-told[b.id], taken[b.id], b.place))
+    is_told = list(told.values()).count(told[bracket.id]) == 1 and len(fitting) > 1
     score = root.fits(bracket)[0]
     root.bracket, root.score = bracket, score
-    sure = confidence_of(score) if len(fitting) == 1 else 0.7
-    basis = Basis.ANCESTRY | Basis.BRACKET | Basis.ARGUMENT
+    sure = confidence_of(score) if len(fitting) == 1 else 0.9 if is_told else 0.7
+    basis = Basis.ANCESTRY | Basis.BRACKET | Basis.ARGUMENT | (Basis.RESULT if is_told else 0)
     root.claim = claim_for(bracket, basis=basis, confidence=sure, at_ns=when)
     bracket.note_run(root.node.id, when)
 
@@ -192,4 +221,7 @@ def _claim_by_bracket(root: Root, candidates: list[Bracket]) -> None:
 
 
 def _runs_elsewhere(root: Root, bracket: Bracket) -> bool:
-    return bracket.words.commands != [] and root.agent.known_before(bracket.run_ns, root.fork_ns)
+    if bracket.words.commands:
+        return root.agent.known_before(bracket.run_ns, root.fork_ns)
+    # A file tool that was seen at its file in the agent's own process needs no other.
+    return root.agent.known_before(bracket.touched_ns, root.fork_ns)

@@ -25,6 +25,7 @@ _FAMILIES = ("process", "file", "net", "io")  # net before io: a socket's peer i
 _MOST_SOCKETS = 65_536
 _MOST_UNITS = 50_000  # of one agent stay open to revision
 _MOST_PASSES = 4
+_MOST_PATHS = 512  # of one process and slice are compared with results
 
 
 def correlate(slices: Iterable[Slice], host: Host, *, settings: CorrelateSettings = DEFAULT) -> Iterator[Slice]:
@@ -211,6 +212,8 @@ class Correlator:
         for number, target in enumerate(targets):
             index = order[starts[number] : starts[number + 1]]
             if isinstance(target, Root):
+                if family == "file" and target.wants_paths:
+                    target.note_paths(rows.column("path").take(pa.array(index[:_MOST_PATHS])).to_pylist())
                 self._link_whole(target, ids[index], int(at[index[-1]]))
             else:
                 self._rows_of(target, family, rows.take(pa.array(index)), until_ns)
@@ -239,6 +242,8 @@ class Correlator:
         elif root.standing:
             self._add_units(node, root.agent, family, rows)
         else:
+            if family == "file" and root.wants_paths:
+                root.note_paths(rows.column("path").slice(0, _MOST_PATHS).to_pylist())
             self._link_whole(root, rows.column("id").to_numpy(), until_ns)
 
     def _link_whole(self, root: Root, ids: npt.NDArray[np.uint64], last_ns: int) -> None:
@@ -284,6 +289,8 @@ class Correlator:
         whole = agent is None and root is not None and root.decided and not root.standing
         for piece in held:
             if whole and root is not None:
+                if piece.family == "file" and root.wants_paths:
+                    root.note_paths(piece.rows.column("path").slice(0, _MOST_PATHS).to_pylist())
                 self._link_whole(root, piece.rows.column("id").to_numpy(), piece.last_ns)
             elif agent is not None:
                 self._add_units(node, agent, piece.family, piece.rows)
@@ -325,8 +332,9 @@ class Correlator:
         for agent in self._agents.values():
             from_ns = NEVER
             for _ in range(_MOST_PASSES):
-                from_ns = min(from_ns, agent.changed_ns)
-                agent.changed_ns = NEVER
+                if agent.changed_ns != NEVER:
+                    from_ns, agent.changed_ns = min(from_ns, agent.changed_ns), NEVER
+                    agent.claims.clear()
                 self._decide_roots(agent, now_ns, from_ns)
                 self._decide_units(agent, now_ns, from_ns)
                 if agent.changed_ns == NEVER:
@@ -335,6 +343,7 @@ class Correlator:
 
     def _decide_roots(self, agent: AgentState, now_ns: int, from_ns: int) -> None:
         agent.roots.sort(key=lambda root: (root.fork_ns, root.node.id))
+        moved = False
         for root in list(agent.roots):
             if not root.decided:
                 if now_ns < due_ns(root) and not is_plain(root):
@@ -348,8 +357,10 @@ class Correlator:
                 for node in root.nodes:
                     if node.root is root:
                         self._thaw(node)
-        for node in sorted(agent.loose, key=lambda n: (n.fork_ns, n.id)):
-            self._place(node)
+            moved = True
+        if moved or from_ns != NEVER:
+            for node in sorted(agent.loose, key=lambda n: (n.fork_ns, n.id)):
+                self._place(node)
 
     def _tell(self, root: Root) -> None:
         if same_cause(root.told, root.claim):
@@ -371,7 +382,7 @@ class Correlator:
             agent.fresh = [unit for unit in agent.fresh if unit.first_ns > settled_ns]
             agent.units.extend(due)
         if from_ns != NEVER:
-            due = [unit for unit in agent.units if unit.codes is None or unit.last_ns >= from_ns]
+            due = [unit for unit in agent.units if not unit.is_decided or unit.last_ns >= from_ns]
         due.sort(key=lambda unit: (unit.first_ns, int(unit.ids[0])))
         for unit in due:
             decide_unit(unit, agent, self._writer)

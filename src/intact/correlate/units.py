@@ -10,18 +10,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from intact.correlate.agents import AgentState
-from intact.correlate.arguments import HINT, PART, THE_VERY
+from intact.correlate.arguments import HINT, LOOPBACK, PART, THE_VERY, is_literal
 from intact.correlate.brackets import Bracket
 from intact.correlate.housekeeping import is_noise, is_own, is_runtime, is_temporary, is_write
 from intact.correlate.links import I64, Claim, LinkWriter, housekeeping, same_cause, withdrawn
 from intact.correlate.process_tree import Node
 from intact.correlate.roots import Root, claim_for, confidence_of
-from intact.model.effects import Basis, Kind
+from intact.model.effects import Basis, CauseKind, Kind
 from intact.model.identity import U64
 
 FD_REGULAR, FD_DIRECTORY, FD_SOCKET = 1, 2, 4
 _NAMED = PART + 0.8  # the words give the whole path: that outweighs what the agent is known to do
 _LOCAL_SERVICES = ("/run/", "/var/run/", "@")
+
+
+_MOST_CLAIMS = 65_536
+_NO_CODES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +54,14 @@ class Unit:
     what: What
     ids: U64
     at: I64
-    revision: int = -1
+    first_ns: int
+    last_ns: int
+    is_decided: bool = False
+    revision: int = 0
     claims: list[Claim | None] = field(default_factory=list)
-    codes: npt.NDArray[np.int64] | None = None
-
-    @property
-    def first_ns(self) -> int:
-        return int(self.at[0])
-
-    @property
-    def last_ns(self) -> int:
-        return int(self.at[-1])
+    codes: npt.NDArray[np.int64] = field(
+        default_factory=lambda: _NO_CODES
+    )  # which claim is each row's; empty if there is but one
 
 
 Sockets = dict[tuple[int, int], tuple[str, int]]  # (process, socket) -> peer
@@ -86,7 +87,8 @@ def units_of(node: Node, family: str, rows: pa.RecordBatch, sockets: Sockets) ->
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
         index = order[start:end]
         row = {name: values[codes[index[0]]] for name, (codes, values) in coded.items()}
-        units.append(Unit(node, _what(node, family, row, sockets), ids[index], at[index]))
+        when = at[index]
+        units.append(Unit(node, _what(node, family, row, sockets), ids[index], when, int(when[0]), int(when[-1])))
     return units
 
 
@@ -122,44 +124,56 @@ def _what(node: Node, family: str, row: dict[str, Any], sockets: Sockets) -> Wha
 def decide_unit(unit: Unit, agent: AgentState, writer: LinkWriter) -> None:
     """Make the claims of a unit, and write links where they differ from those made before."""
     spans = agent.intervals(unit.at)
-    firsts = np.flatnonzero(np.diff(spans, prepend=-1))
-    claims = [_claim(unit, agent, int(unit.at[first])) for first in firsts]
-    codes = np.searchsorted(firsts, np.arange(len(spans)), side="right") - 1
-    if unit.codes is None:
-        unit.revision = 0
+    if spans[0] == spans[-1]:
+        claims, codes = [_claim(unit, agent, int(spans[0]), unit.first_ns)], _NO_CODES
+    else:
+        firsts = np.flatnonzero(np.diff(spans, prepend=-1))
+        claims = [_claim(unit, agent, int(spans[first]), int(unit.at[first])) for first in firsts.tolist()]
+        codes = np.searchsorted(firsts, np.arange(len(spans)), side="right") - 1
+    if unit.is_decided:
+        _revise(unit, claims, codes, writer)
+    else:
+        unit.is_decided = True
         for code, claim in enumerate(claims):
             if claim is not None:
-                writer.add(unit.ids[codes == code], claim, 0)
-    else:
-        _revise(unit, claims, codes, writer)
+                writer.add(unit.ids[codes == code] if len(claims) > 1 else unit.ids, claim, 0)
     unit.claims, unit.codes = claims, codes
 
 
 def _revise(unit: Unit, claims: list[Claim | None], codes: npt.NDArray[np.int64], writer: LinkWriter) -> None:
-    assert unit.codes is not None
-    pairs = np.unique(unit.codes * len(claims) + codes)
+    if len(claims) == len(unit.claims) == 1 and same_cause(unit.claims[0], claims[0]):
+        return
+    zeros = np.zeros(len(unit.ids), np.int64)
+    before, after = (each if len(each) else zeros for each in (unit.codes, codes))
     changed = False
-    for pair in pairs.tolist():
+    for pair in np.unique(before * len(claims) + after).tolist():
         old, new = unit.claims[pair // len(claims)], claims[pair % len(claims)]
         if same_cause(old, new):
             continue
-        rows = (unit.codes == pair // len(claims)) & (codes == pair % len(claims))
         stands = new if new is not None else withdrawn(old) if old is not None else None
         if stands is not None:
+            rows = (before == pair // len(claims)) & (after == pair % len(claims))
             writer.add(unit.ids[rows], stands, unit.revision + 1)
             changed = True
     unit.revision += changed
 
 
-def _claim(unit: Unit, agent: AgentState, at_ns: int) -> Claim | None:
-    root = unit.node.root
-    if unit.node.agent is not None:
-        return _in_agent(unit.what, unit.node.agent, at_ns)
-    if root is None:
+def _claim(unit: Unit, agent: AgentState, span: int, at_ns: int) -> Claim | None:
+    """One decision for all that a process does alike while the same tool calls are open."""
+    node, root = unit.node, unit.node.root
+    if node.agent is None and root is None:
         return None
-    if not root.standing:
+    if node.agent is None and root is not None and not root.standing:
         return root.claim
-    return _in_standing(unit, root, agent, at_ns)
+    key = (node.id, unit.what, span)
+    if key not in agent.claims:
+        if len(agent.claims) >= _MOST_CLAIMS:
+            agent.claims.clear()
+        if node.agent is not None:
+            agent.claims[key] = _in_agent(unit.what, agent, at_ns)
+        elif root is not None:
+            agent.claims[key] = _in_standing(unit.what, root, agent, at_ns)
+    return agent.claims[key]
 
 
 def _in_agent(what: What, agent: AgentState, at_ns: int) -> Claim | None:
@@ -172,7 +186,7 @@ def _in_agent(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     if best >= _NAMED:
         if best >= THE_VERY:
             _touch(agent, fitting, at_ns)
-            agent.learnt.see_work(what.path, at_ns)
+            agent.learnt.see_work(what.path, at_ns, fitting[0].id)
         return _by_words(_first(fitting, what, at_ns), best, len(fitting), at_ns, ancestry=False)
     upkeep = _upkeep(what, agent, at_ns)
     if upkeep is not None:
@@ -180,14 +194,17 @@ def _in_agent(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     if best >= PART or (best >= HINT and len(fitting) == 1):
         return _by_words(_first(fitting, what, at_ns), best, len(fitting), at_ns, ancestry=False)
     found = _by_bracket(what, agent, at_ns) or _residual(agent)
-    if (found is None or not found.stands) and not what.is_write and agent.learnt.worked_on(what.path, at_ns):
-        return housekeeping(agent.id, confidence=0.6, at_ns=at_ns)  # it looks again at what a tool call touched
+    if (found is None or not found.stands) and not what.is_write:
+        # It looks again at what a tool call named: those words are why.
+        cause = agent.learnt.worked_on(what.path, at_ns)
+        if cause is not None:
+            kind = CauseKind.TOOL_CALL
+            return Claim(cause_id=cause, cause_kind=kind, basis=int(Basis.ARGUMENT), confidence=0.55, at_ns=at_ns)
     return found or _hint(agent, at_ns)
 
 
-def _in_standing(unit: Unit, root: Root, agent: AgentState, at_ns: int) -> Claim | None:
+def _in_standing(what: What, root: Root, agent: AgentState, at_ns: int) -> Claim | None:
     """An effect of a process that works for one tool call after the other."""
-    what = unit.what
     born = root.claim if root.claim is not None and root.claim.stands else None
     if what.family == "process":
         return born or _residual(agent) or _hint(agent, at_ns)
@@ -262,7 +279,7 @@ def _upkeep(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     if what.family == "net":
         known = (
             what.is_plumbing
-            or (what.address, what.port) in agent.endpoints
+            or _is_model(what, agent, at_ns)
             or what.address.startswith(_LOCAL_SERVICES)
             or (what.kind == Kind.CLOSE and not what.port)
             or agent.learnt.knows_peer(what.address, what.port, agent.first_issued_ns)
@@ -280,6 +297,16 @@ def _upkeep(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     return housekeeping(agent.id, confidence=0.8, at_ns=at_ns) if known else None
 
 
+def _is_model(what: What, agent: AgentState, at_ns: int) -> bool:
+    """Whether the peer is the agent's model: by address, or by port where only its name is known."""
+    for host, port in agent.endpoints:
+        if port == what.port and (host == what.address or (host == "localhost" and what.address in LOOPBACK)):
+            return True
+        if port == what.port and not is_literal(host) and host != "localhost" and what.address not in LOOPBACK:
+            return not any(b.words.match_address(what.address, what.port) for b in agent.open_at(at_ns))
+    return False
+
+
 def _is_busy(agent: AgentState, bracket: Bracket, at_ns: int) -> bool:
     return bracket.words.commands != [] and agent.known_before(bracket.run_ns, at_ns)
 
@@ -290,12 +317,10 @@ def _by_bracket(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     if not candidates:
         return None
     idle = [b for b in candidates if not _is_busy(agent, b, at_ns)]
-    if what.path and not what.path.startswith(agent.cwd.rstrip("/") + "/"):
-        idle = [b for b in idle if not agent.known_before(b.touched_ns, at_ns)]
     untouched = [b for b in idle if not agent.known_before(b.touched_ns, at_ns)]
     if not untouched and not agent.is_inner and is_temporary(what.path, agent.cwd):
         return housekeeping(agent.id, confidence=0.6, at_ns=at_ns)
-    lone = agent.lone(idle, at_ns, what.tid) or agent.lone(untouched, at_ns, what.tid)
+    lone = agent.lone(untouched, at_ns, what.tid)
     if lone is not None:
         return claim_for(lone, basis=Basis.BRACKET, confidence=0.6, at_ns=at_ns)
     told = [b for b in untouched if what.path and (what.path in b.result or _name(what.path) in b.result)]
