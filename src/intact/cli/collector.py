@@ -16,6 +16,7 @@ from typing import Any
 from intact.assemble.redact import Redactor
 from intact.cli.terminal import duration, plural
 from intact.collect.capture_file import About, CaptureWriter, Ending, write_capture
+from intact.collect.cgroup import cgroup2_mount, own_cgroup, release
 from intact.collect.machine import Collector
 from intact.model.errors import IntactError
 from intact.model.facts import LlmCall, Loss, ToolCall
@@ -120,6 +121,8 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         summary = Summary()
         raw = tee(collector.slices(pipe.ended.is_set), capture)
         problem = write_segments(summary.watch(front(raw, run.host, redaction_key=key)), run)
+        if not pipe.status:
+            problem = problem or "the front of the recording was killed: what went on after that was not observed"
         ended_ns = collector.now_ns()
         run = replace(run, ended_ns=ended_ns, problem=problem, exit_code=exit_of(pipe.status))
         directory.save(run)
@@ -133,6 +136,8 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         collector.close()
         for entry in cache.iterdir():
             directory.own(entry)
+        if pipe.ended.is_set() and not pipe.status:
+            release(Path(settings["cgroup"]), own_cgroup(cgroup2_mount()))  # the front would have done it
 
 
 def write_segments(slices: Iterator[Slice], run: Run) -> str | None:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -33,6 +34,7 @@ JOB_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 # A module of its own comes first, so that what the collector imports finds no pandas.
 COLLECTOR = "import intact.cli.without_pandas; from intact.cli.collector import main; main()"
+CLOSING = "import intact.cli.without_pandas; from intact.cli.closing import main; main()"
 
 
 def run(
@@ -162,9 +164,24 @@ class Recording:
             os.close(release)
             status = self._wait()
             summary = collector.finish(status)
+            code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            if collector.problem:
+                self._close_run(collector, code)
             left = cgroup.release()
         self._tell(summary, collector, left)
-        return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        return code
+
+    def _close_run(self, collector: "CollectorProcess", code: int) -> None:
+        """Write down how the run ended where the collector cannot have done so."""
+        told = {
+            "data": os.path.abspath(self.options.data),
+            "owner": [self.person.uid, self.person.gid] if self.person.changed else None,
+            "run_id": collector.run_id,
+            "ended_ns": time.time_ns(),
+            "exit_code": code,
+            "problem": f"the recorder stopped early: {collector.problem}",
+        }
+        subprocess.run([sys.executable, "-P", "-c", CLOSING], input=json.dumps(told), text=True, cwd="/", check=False)
 
     def _settings(self, cgroup: ScopeCgroup) -> dict[str, Any]:
         return {

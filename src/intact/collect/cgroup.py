@@ -58,24 +58,35 @@ class ScopeCgroup:
 
     def processes(self) -> list[int]:
         """Pids in the scope now, of this cgroup and those below it."""
-        if not self.path.exists():
-            return []
-        found: list[int] = []
-        for procs in [self.path / "cgroup.procs", *self.path.glob("**/cgroup.procs")]:
-            found += [int(pid) for pid in procs.read_text().split()]
-        return sorted(set(found))
+        return processes_in(self.path)
 
     def release(self) -> int:
         """Move what still runs out, remove the cgroup, and tell how many processes were left."""
-        left = self.processes()
-        for pid in left:
-            try:
-                (self._home / "cgroup.procs").write_text(str(pid))
-            except OSError:
-                continue  # gone meanwhile
-        for directory in sorted((p for p in self.path.glob("**/") if p.is_dir()), reverse=True):
-            try:
-                directory.rmdir()
-            except OSError:
-                continue  # a process arrived or a sub-cgroup is busy: the kernel keeps it, nothing is observed in it
-        return len(left)
+        return release(self.path, self._home)
+
+
+def processes_in(path: Path) -> list[int]:
+    """Pids in a cgroup and those below it."""
+    found: list[int] = []
+    for procs in [path / "cgroup.procs", *path.glob("**/cgroup.procs")]:
+        try:
+            found += [int(pid) for pid in procs.read_text().split()]
+        except FileNotFoundError:
+            continue  # removed meanwhile
+    return sorted(set(found))
+
+
+def release(path: Path, home: Path) -> int:
+    """Move what still runs in a cgroup to another, remove it, and tell how many processes were left."""
+    left = processes_in(path)
+    for pid in left:
+        try:
+            (home / "cgroup.procs").write_text(str(pid))
+        except OSError:
+            continue  # gone meanwhile
+    for directory in sorted((p for p in path.glob("**/") if p.is_dir()), reverse=True):
+        try:
+            directory.rmdir()
+        except OSError:
+            continue  # a process arrived or a sub-cgroup is busy: the kernel keeps it, nothing is observed in it
+    return len(left)
