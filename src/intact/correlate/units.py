@@ -65,7 +65,9 @@ class Unit:
 
 
 Sockets = dict[tuple[int, int], tuple[str, int]]  # (process, socket) -> peer
-Coded = tuple[npt.NDArray[np.int64], list[Any]]  # a number a row, and what the numbers stand for
+Coded = tuple[
+    npt.NDArray[np.int64], list[Any]
+]  # a number a row (none if all are equal), and what the numbers stand for
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "process": ("kind", "tid"),
     "file": ("kind", "tid", "path", "old_path"),
@@ -78,31 +80,42 @@ KEPT_COLUMNS = {family: ["id", "at_ns", "process_id", *names] for family, names 
 def units_of(node: Node, family: str, rows: pa.RecordBatch, sockets: Sockets) -> list[Unit]:
     """The rows of one process cut into units: equal in all that a decision looks at but the time."""
     coded = {name: _coded(rows.column(name)) for name in _COLUMNS[family]}
-    key = _combined(list(coded.values()))
     at = rows.column("at_ns").to_numpy()
     ids = rows.column("id").to_numpy()
-    order = np.lexsort((at, key))
+    key = _combined(list(coded.values()), len(at))
+    in_time = bool((at[1:] >= at[:-1]).all())
+    order = np.argsort(key, kind="stable") if in_time else np.lexsort((at, key))
     starts = np.flatnonzero(np.diff(key[order], prepend=-1)).tolist()
     units = []
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
         index = order[start:end]
-        row = {name: values[codes[index[0]]] for name, (codes, values) in coded.items()}
+        row = {name: values[codes[index[0]] if len(codes) else 0] for name, (codes, values) in coded.items()}
         when = at[index]
         units.append(Unit(node, _what(node, family, row, sockets), ids[index], when, int(when[0]), int(when[-1])))
     return units
 
 
 def _coded(column: pa.Array) -> Coded:
-    encoded = pc.dictionary_encode(column)
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+    if pa.types.is_string(column.type):
+        if not pc.any(pc.not_equal(pc.binary_length(column), 0)).as_py():
+            return _NO_CODES, [""]
+        encoded = pc.dictionary_encode(column)
+        return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+    numbers = column.to_numpy()
+    if (numbers == numbers[0]).all():
+        return _NO_CODES, [numbers[0].item()]
+    values, codes = np.unique(numbers, return_inverse=True)
+    return codes.astype(np.int64), values.tolist()
 
 
-def _combined(columns: list[Coded]) -> npt.NDArray[np.int64]:
-    key = columns[0][0]
-    for codes, values in columns[1:]:
-        if len(values) > 1:
-            # Renumbered each time: the product of all sizes could overflow.
-            key = np.unique(key * len(values) + codes, return_inverse=True)[1].astype(np.int64)
+def _combined(columns: list[Coded], count: int) -> npt.NDArray[np.int64]:
+    varied = [column for column in columns if len(column[0])]
+    if not varied:
+        return np.zeros(count, np.int64)
+    key = varied[0][0]
+    for codes, values in varied[1:]:
+        # Renumbered each time: the product of all sizes could overflow.
+        key = np.unique(key * len(values) + codes, return_inverse=True)[1].astype(np.int64)
     return key
 
 
