@@ -158,6 +158,7 @@ int BPF_PROG(enter_close_range, struct pt_regs *regs, long number) {
 /* Descriptors with CLOEXEC are closed inside exec, before its event: all sums are cut here. */
 SEC("tp_btf/sys_enter")
 int BPF_PROG(enter_exec, struct pt_regs *regs, long number) {
+    net_forget();
     cut_range(0, -1, 1);
     return 0;
 }

@@ -68,7 +68,6 @@ struct named_call {
     __u32 path_length;
     __u32 old_path_length;
     char names[2 * JOINED_BYTES];
-    char guard[JOINED_BYTES];
 };
 
 struct {
@@ -150,16 +149,14 @@ static __noinline __u32 join_path(char *out, int directory, __u64 text, __u32 *f
     if (found.length && found.length <= PATH_BYTES) {
         bpf_probe_read_kernel(out, found.length, found.start);
         length = found.length;
-        if (first && first != '/' && length < PATH_BYTES && !(length == 1 && out[0] == '/'))
+        if (first && first != '/' && !(length == 1 && out[0] == '/'))
             out[length++] = '/';
     }
-    if (length > PATH_BYTES)
-        length = PATH_BYTES;
     barrier_var(length);
-    if (length > PATH_BYTES)
+    if (length > PATH_BYTES + 1)
         return 0;
     char *rest = out + length;
-    long got = bpf_probe_read_user_str(rest, JOINED_BYTES - PATH_BYTES, (const void *)text);
+    long got = bpf_probe_read_user_str(rest, TEXT_BYTES, (const void *)text);
     if (got <= 0) {
         *flags |= FLAG_PATH_FAULT;
         return length;

@@ -155,12 +155,12 @@ static __noinline int io_name(struct io_sum *sum, const struct io_key *key, cons
     return 0;
 }
 
-/* The sum of an open file, about that very file, NULL if there is no room. */
+/* The sum of an open file, about that very file, NULL if there is no room. It may be dead. */
 static __always_inline struct io_sum *io_sum_of(const struct io_key *key, const struct open_file *opened) {
     struct io_sum *sum = bpf_map_lookup_elem(&io_sums, key);
-    if (sum && !sum->dead && !sum->closed && sum->inode == opened->inode && sum->dentry == opened->dentry)
-        return sum;
-    if (sum && !sum->dead) {
+    if (sum) {
+        if (sum->dead || (!sum->closed && sum->inode == opened->inode && sum->dentry == opened->dentry))
+            return sum;
         io_flush(sum, key, SUM_READ, 0);
         io_flush(sum, key, SUM_WRITE, 0);
         io_name(sum, key, opened);
@@ -173,29 +173,22 @@ static __always_inline struct io_sum *io_sum_of(const struct io_key *key, const 
         return NULL;
     __builtin_memset(fresh, 0, offsetof(struct io_sum, path));
     io_name(fresh, key, opened);
-    bpf_map_update_elem(&io_sums, key, fresh, sum ? BPF_ANY : BPF_NOEXIST);
+    bpf_map_update_elem(&io_sums, key, fresh, BPF_NOEXIST);
     return bpf_map_lookup_elem(&io_sums, key);
 }
 
-static __noinline int io_add(const struct open_file *opened, int fd, __u32 direction, __u64 bytes) {
-    struct io_key key = {.file = opened->file, .tgid = bpf_get_current_pid_tgid() >> 32};
-    if (!bytes || direction >= SUM_DIRECTIONS)
-        return 0;
-    struct io_sum *sum = io_sum_of(&key, opened);
-    if (!sum) {
-        count_lost(FAMILY_IO, LOST_MAP_FULL);
-        return 0;
-    }
+/* Not 0 if the sum is dead. */
+static __always_inline __u32 io_put(struct io_sum *sum, const struct io_key *key, int fd, __u32 direction,
+                                    __u64 bytes) {
     struct io_total *total = &sum->totals[direction];
     __u64 now = bpf_ktime_get_boot_ns();
     if (total->count) {
         __s64 quiet = now - total->last_ns, long_ns = now - total->first_ns;
         if (quiet > (__s64)IDLE_NS)
-            io_flush(sum, &key, direction, 0);
+            io_flush(sum, key, direction, 0);
         else if (long_ns >= (__s64)LONGEST_NS)
-            io_flush(sum, &key, direction, FLAG_UNTIMELY);
+            io_flush(sum, key, direction, FLAG_UNTIMELY);
     }
-    count_add(FAMILY_IO, COUNT_BYTES, bytes);
     bpf_spin_lock(&sum->lock);
     __u32 dead = sum->dead;
     if (!dead) {
@@ -207,7 +200,21 @@ static __noinline int io_add(const struct open_file *opened, int fd, __u32 direc
         total->fd = fd;
     }
     bpf_spin_unlock(&sum->lock);
-    if (dead)
+    return dead;
+}
+
+static __noinline int io_add(const struct open_file *opened, int fd, __u32 direction, __u64 bytes) {
+    struct io_key key = {.file = opened->file, .tgid = bpf_get_current_pid_tgid() >> 32};
+    if (!bytes || direction >= SUM_DIRECTIONS)
+        return 0;
+    count_add(FAMILY_IO, COUNT_BYTES, bytes);
+    struct io_sum *sum = io_sum_of(&key, opened);
+    if (sum && !io_put(sum, &key, fd, direction, bytes))
+        return 0;
+    /* The sweep is just taking it out: another may not have its key until that is done. */
+    key.spare = 1;
+    sum = sum ? io_sum_of(&key, opened) : NULL;
+    if (!sum || io_put(sum, &key, fd, direction, bytes))
         count_lost(FAMILY_IO, LOST_MAP_FULL);
     return 0;
 }

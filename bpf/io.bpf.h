@@ -17,7 +17,7 @@ enum { SUM_READ, SUM_WRITE, SUM_DIRECTIONS };
 struct io_key {
     __u64 file;
     __u32 tgid;
-    __u32 pad;
+    __u32 spare; /* 1: stands in for one that is being taken out */
 };
 
 struct io_total {

@@ -187,6 +187,11 @@ static __noinline int net_closed(const struct open_file *opened, int fd, __u32 i
     return 1;
 }
 
+static __always_inline void net_forget(void) {
+    __u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    bpf_map_delete_elem(&net_exec_closes, &tgid);
+}
+
 static __noinline int net_exec(void) {
     __u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct exec_closes *held = bpf_map_lookup_elem(&net_exec_closes, &tgid);

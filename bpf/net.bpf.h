@@ -13,5 +13,7 @@ static __noinline int net_count(const struct open_file *opened, __u32 direction,
 static __noinline int net_closed(const struct open_file *opened, int fd, __u32 is_exec);
 /* The exec succeeded: the sockets it closed are reported. */
 static __noinline int net_exec(void);
+/* What an exec that failed, or a process that ended, left to be reported is not. */
+static __always_inline void net_forget(void);
 
 #endif

@@ -9,8 +9,8 @@
 
 #define PATH_BYTES 4096   /* of one walk */
 #define NAME_BYTES 256    /* of one component */
-#define TEXT_BYTES 4096   /* what the user may give */
-#define JOINED_BYTES 8128 /* directory and text; two of them and the fixed part fit a record of 16 KiB */
+#define TEXT_BYTES 4096   /* what the user may give, its NUL included */
+#define JOINED_BYTES 8448 /* a directory, a slash and a text */
 
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
@@ -27,7 +27,7 @@ enum { SCRATCH_CALL, SCRATCH_ITERATOR, SCRATCHES };
 struct path_scratch {
     char path[PATH_BYTES];
     char guard[NAME_BYTES];
-    char joined[2 * JOINED_BYTES + NAME_BYTES];
+    char joined[2 * JOINED_BYTES];
 };
 
 struct {

@@ -49,6 +49,7 @@ int BPF_PROG(on_exit, struct task_struct *task) {
     if (!state || task->signal->live.counter > 0)
         return 0;
     cut_range(0, -1, 0);
+    net_forget();
     struct intact_exit record;
     fill_header(&record.h, state->start_ns, TYPE_EXIT, 0);
     struct signal_struct *signal = task->signal;

@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from ctypes import Structure, sizeof
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,7 +72,7 @@ class Recording:
     counters: dict[str, tuple[int, ...]]
     output: str
     pid: int
-    start: float = field(default=0.0)
+    returncode: int
 
     def of(self, kind: Type, *, op: int | None = None, tgid: int | None = None) -> list[Record]:
         return [
@@ -121,23 +120,26 @@ def record(
     cgroup: ScopeCgroup | None = None,
     linger_s: float = 0.0,
     sweep_s: float = 0.05,
+    ring_bytes: dict[str, int] | None = None,
 ) -> Recording:
     """Run `workload` (an argv, or Python source) in a scope of its own and return all the kernel said.
 
-    `beside` is called with the pid once the workload was let go.
+    `beside` is called with the pid once the workload was let go. With `ring_bytes` (sizes by map) nothing is drained
+    before the end, so that rings overflow.
     """
     argv = [sys.executable, "-I", "-c", workload] if isinstance(workload, str) else workload
     scope = cgroup or ScopeCgroup(f"intact-test-{os.getpid()}-{threading.get_ident() & 0xFFFF}")
     gate, opener = os.pipe()
     buffers: dict[int, bytearray] = {}
     with scope, Loader() as loader:
+        for name, size in (ring_bytes or {}).items():
+            loader.resize(name, size)
         loader.load()
         loader.set_scope(scope.path)
-        loader.attach()
+        assert loader.attach() == ()
         child = subprocess.Popen(
-            ["/bin/sh", "-c", 'read x <&"$0"; exec "$@"', str(gate), *argv],
-            pass_fds=(gate,),
-            stdin=subprocess.DEVNULL,
+            ["/bin/sh", "-c", 'read x; exec "$@" </dev/null', "sh", *argv],
+            stdin=gate,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=cwd,
@@ -148,6 +150,8 @@ def record(
         if beside is not None:
             beside(child.pid)
         output: list[bytes] = []
+        os.close(gate)
+        os.close(opener)
         assert child.stdout is not None
         reader = threading.Thread(target=lambda: output.append(child.stdout.read()))  # type: ignore[union-attr]
         reader.start()
@@ -157,7 +161,8 @@ def record(
             if time.monotonic() - swept > sweep_s:
                 loader.run("sweep")
                 swept = time.monotonic()
-            _drain(loader, buffers)
+            if ring_bytes is None:
+                _drain(loader, buffers)
             if end is None and child.poll() is not None:
                 end = time.monotonic() + linger_s
             time.sleep(0.005)
@@ -167,12 +172,22 @@ def record(
         loader.detach()
         _drain(loader, buffers)
         counters = loader.counters(40)
-        parsed = [p for ring in loader.rings for p in _records(bytes(buffers.get(ring.index, b"")), ring.record_bytes)]
-    os.close(gate)
-    os.close(opener)
-    parsed.sort(key=lambda r: (r.header.ktime_ns, r.header.sequence))
+        parsed = parse_rings(loader, buffers)
     families = {family: counters[i * 8 : i * 8 + 8] for i, family in enumerate(wire.FAMILIES)}
-    return Recording(parsed, families, output[0].decode(), child.pid)
+    return Recording(parsed, families, output[0].decode(), child.pid, child.returncode)
+
+
+def parse_rings(loader: Loader, buffers: dict[int, bytearray]) -> list[Record]:
+    """What was drained as records in order of time."""
+    found = [p for ring in loader.rings for p in _records(bytes(buffers.get(ring.index, b"")), ring.record_bytes)]
+    return sorted(found, key=lambda r: (r.header.ktime_ns, r.header.sequence))
+
+
+def drain_all(loader: Loader) -> dict[int, bytearray]:
+    """All that is in the rings, by ring."""
+    buffers: dict[int, bytearray] = {}
+    _drain(loader, buffers)
+    return buffers
 
 
 def _drain(loader: Loader, buffers: dict[int, bytearray]) -> None:
@@ -189,8 +204,3 @@ def _records(raw: bytes, size: int) -> list[Record]:
     kinds = np.frombuffer(raw, np.uint16)[wire.Header.type.offset // 2 :: size // 2]
     found = (_parse(int(kind), raw[i * size : (i + 1) * size]) for i, kind in enumerate(kinds))
     return [r for r in found if r is not None]
-
-
-def lines(path: Path) -> list[bytes]:
-    """The lines of a file, for workloads that write what they did."""
-    return path.read_bytes().splitlines()
