@@ -218,7 +218,7 @@ class Connection:
 
     def _response_event(self, event: Event, notices: list[Notice]) -> None:
         if isinstance(event, ResponseHead):
-            self._answer(event)
+            self._answer(event, notices)
             return
         if isinstance(event, Lost):
             self._response_lost += max(event.size, 1)
@@ -243,7 +243,9 @@ class Connection:
             if exchange is not self._asking:
                 self._finish(exchange, notices)
 
-    def _answer(self, head: ResponseHead) -> None:
+    def _answer(self, head: ResponseHead, notices: list[Notice]) -> None:
+        if self._response_lost:
+            self._pass_over(self._origin(head.offset).at_ns, notices)
         self._answering = exchange = self._next_unanswered()
         if exchange is None:
             return  # its request was before our time
@@ -252,9 +254,16 @@ class Connection:
         exchange.last_ns = self._chunk.at_ns
         exchange.response_body = BodyReader(head.headers, held=self._held)
         if self._response_lost:
-            # Its own answer may be among what was lost, and the request that this one answers as well.
+            # Its own answer may be among what was lost, and the request that this one answers too.
             exchange.cut("response may be another's: bytes missing before it", missing_bytes=self._response_lost)
             self._response_lost = 0
+
+    def _pass_over(self, at_ns: int, notices: list[Notice]) -> None:
+        """After lost bytes an answer is to the last request before it: those of earlier ones are among the lost."""
+        waiting = [each for each in self._unanswered if each.response is None and each.started_ns <= at_ns]
+        for exchange in waiting[:-1]:
+            exchange.cut("response not seen: bytes missing")
+            self._finish(exchange, notices)
 
     def _upgrade(self, exchange: Exchange, notices: list[Notice]) -> None:
         assert exchange.response is not None
