@@ -42,14 +42,16 @@ class _Watch:
 
     def take(self, piece: Slice) -> list[Fact]:
         """The agents that are new or went on in this slice."""
+        # Processes told as facts ran before the probes came; what they exec comes after.
+        for fact in piece.facts:
+            if isinstance(fact, Process):
+                self._remember(fact.id, _Image(fact.exe or "", fact.argv, fact.cwd or ""))
         batch = piece.effects.get("process")
         if batch is not None and batch.num_rows:
             self._read_images(batch)
         touched: dict[int, None] = {}
         for fact in piece.facts:
-            if isinstance(fact, Process):
-                self._remember(fact.id, _Image(fact.exe or "", fact.argv, fact.cwd or ""))
-            elif isinstance(fact, HttpExchange) and fact.is_server:
+            if isinstance(fact, HttpExchange) and fact.is_server:
                 self._served[fact.id] = None
                 while len(self._served) > _MOST_SERVERS:
                     del self._served[next(iter(self._served))]
