@@ -16,7 +16,7 @@ from intact.correlate.process_tree import Executed, Exited, Forked, Held, Node, 
 from intact.correlate.roots import Root, decide, due_ns, is_plain
 from intact.correlate.settings import DEFAULT, CorrelateSettings
 from intact.correlate.turns import Turns
-from intact.correlate.units import KEPT_COLUMNS, Sockets, decide_unit, units_of
+from intact.correlate.units import Sockets, columns_of, decide_unit, units_of
 from intact.model.effects import Kind
 from intact.model.facts import Agent, Fact, LlmCall, Loss, McpCall, Process, ToolCall
 from intact.model.slice import Host, Slice
@@ -75,7 +75,7 @@ class Correlator:
             else:
                 added += self._read_fact(event)
         added += [step.node.process for step in steps if isinstance(step, Executed | Exited)]
-        for family in _FAMILIES:
+        for family in (*_FAMILIES, *(name for name in piece.effects if name not in _FAMILIES)):
             rows = piece.effects.get(family)
             if rows is not None and rows.num_rows:
                 self._route(family, rows, piece.until_ns)
@@ -238,7 +238,7 @@ class Correlator:
         if node.agent is not None:
             self._add_units(node, node.agent, family, rows)
         elif root is None or not root.decided:
-            self._hold(node, Held(family, rows.select(KEPT_COLUMNS[family]), until_ns))
+            self._hold(node, Held(family, rows.select(columns_of(family)), until_ns))
         elif root.standing:
             self._add_units(node, root.agent, family, rows)
         else:

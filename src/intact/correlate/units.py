@@ -74,12 +74,17 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "io": ("kind", "tid", "path", "fd_kind", "inode"),
     "net": ("kind", "tid", "address", "port"),
 }
-KEPT_COLUMNS = {family: ["id", "at_ns", "process_id", *names] for family, names in _COLUMNS.items()}
+_PLAIN = ("kind", "tid")  # what every family has
+
+
+def columns_of(family: str) -> list[str]:
+    """What is kept of rows that wait for a decision."""
+    return ["id", "at_ns", "process_id", *_COLUMNS.get(family, _PLAIN)]
 
 
 def units_of(node: Node, family: str, rows: pa.RecordBatch, sockets: Sockets) -> list[Unit]:
     """The rows of one process cut into units: equal in all that a decision looks at but the time."""
-    coded = {name: _coded(rows.column(name)) for name in _COLUMNS[family]}
+    coded = {name: _coded(rows.column(name)) for name in _COLUMNS.get(family, _PLAIN)}
     at = rows.column("at_ns").to_numpy()
     ids = rows.column("id").to_numpy()
     key = _combined(list(coded.values()), len(at))
