@@ -6,11 +6,14 @@
  * another object names, and lets only one object name a kernel function.
  */
 #include "path.bpf.c"
+#include "file_named.bpf.c"
 #include "file.bpf.c"
 #include "io.bpf.c"
+#include "sweep.bpf.c"
 #include "net.bpf.c"
 #include "calls_io.bpf.c"
 #include "calls_net.bpf.c"
+#include "calls_send.bpf.c"
 #include "process.bpf.c"
 #include "alive.bpf.c"
 #include "mapped.bpf.c"
