@@ -25,6 +25,7 @@ AGENTS = ("small", "claude-1.0.62", "claude-native", "gemini", "langgraph", "ope
 PRECISION = 0.99
 RECALL = 0.97
 CALLS = 60
+GROUPS = 60
 MADE = re.compile(r"made calls/(c[0-9a-f]{8})/w(\d+)")
 
 
@@ -42,6 +43,15 @@ class Judged:
     unrelated: int = 0
     """Effects of processes outside the scope."""
 
+    def grouped(self) -> list[dict[str, Any]]:
+        """What was wrong, alike things once with their number, the most first."""
+        groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for one in self.engine.wrong:
+            key = (one["form"], one["claimed"], one["kind"], one["process"][:60])
+            groups.setdefault(key, []).append(one)
+        most = sorted(groups.values(), key=len, reverse=True)
+        return [{"count": len(group), **group[0]} for group in most[:GROUPS]]
+
     def as_json(self) -> dict[str, Any]:
         """For the report."""
         return {
@@ -52,19 +62,20 @@ class Judged:
             "effects": len(self.recorded.shown["effects"]),
             "effects_by_truth": dict(self.engine.truths),
             "engine": self.engine.all.as_json(),
+            "engine_with_looked": self.engine.all.and_also(self.engine.looked).as_json(),
             "time_only": self.by_time.all.as_json(),
             "missing_calls": self.missing_calls,
             "unseen_files": self.unseen_files,
             "unrelated_effects": self.unrelated,
             "ledger_complete": self.recorded.shown["ledger"]["complete"],
-            "wrong": self.engine.wrong[:200],
+            "wrong": self.grouped(),
         }
 
 
 def judge(recorded: Recorded) -> Judged:
     """Compare one run with its truth."""
     shown, planned = recorded.shown, recorded.plan.planned
-    teller = Truthteller(shown)
+    teller = Truthteller(shown, planned, recorded.served_ns)
     truth = teller.tell()
     judged = Judged(recorded=recorded, engine=Score(), by_time=Score())
     rows = _rows_by_label(shown, planned)
@@ -91,29 +102,31 @@ def _rows_by_label(shown: Mapping[str, Any], planned: Mapping[str, Any]) -> dict
 
 def _causes(
     recorded: Recorded, truth: Truth, rows: Mapping[str, list[dict[str, Any]]], claims: Mapping[str, str]
-) -> dict[str, str]:
-    causes: dict[str, str] = {}
+) -> dict[str, tuple[str, ...]]:
+    causes: dict[str, tuple[str, ...]] = {}
     for label, one in recorded.plan.planned.items():
-        if one.count == 1:
-            if rows[label]:
-                causes[label] = rows[label][0]["id"]
-            continue
-        matched = _told(recorded, truth, label, rows[label]) or _matched(truth, label, rows[label], claims)
-        causes |= {f"launch:{label}:{launch}": call for launch, call in matched.items()}
+        causes[label] = tuple(row["id"] for row in rows[label][: one.count])
+        if one.count > 1:
+            matched = _told(recorded, truth, label, rows[label]) or _matched(truth, label, rows[label], claims)
+            # A tree that no call is left for is nobody's: whatever is claimed of it is false.
+            causes |= {f"launch:{label}:{launch}": () for launch in _launches(truth, label)}
+            causes |= {f"launch:{label}:{launch}": (call,) for launch, call in matched.items()}
     return causes
 
 
 def _launches(truth: Truth, label: str) -> list[str]:
-    return sorted({truth.launch[effect] for effect, found in truth.of_effect.items() if found == label})
+    found = {truth.launch[effect] for effect, of_label in truth.of_effect.items() if of_label == label}
+    return sorted(found - {""})
 
 
 def _told(recorded: Recorded, truth: Truth, label: str, rows: list[dict[str, Any]]) -> dict[str, str]:
     """Identical calls whose results name what each made: process tree to tool call, by the stand-in's log."""
     by_provider_id = {row["tool_call_id"]: row["id"] for row in rows if row["tool_call_id"]}
+    pids = {process["id"]: str(process["pid"]) for process in recorded.shown["processes"]}
     launch_of_pid: dict[str, str] = {}
     for effect in recorded.shown["effects"]:
         found = re.search(rf"calls/{label}/w(\d+)", effect["path"] or "")
-        if found:
+        if found and pids.get(effect["process_id"]) == found[1]:
             launch_of_pid[found[1]] = truth.launch[effect["id"]]
     told: dict[str, str] = {}
     for provider_id, text in recorded.results.items():
@@ -193,12 +206,15 @@ def conclude(judged: Sequence[Judged], *, seed: int, skipped: Mapping[str, str],
         )
         if failed
     ]
+    both = engine.all.and_also(engine.looked)
+    print(f"  with what agents only looked at: precision {both.precision:.4f}  recall {both.recall:.4f}")
     print("reached" if not failures else "NOT reached: " + "; ".join(failures))
     report = {
         "seed": seed,
         "tool_calls": calls,
         "bars": {"precision": PRECISION, "recall": RECALL, "unrelated": 0},
         "engine": engine.all.as_json(),
+        "engine_with_looked": engine.all.and_also(engine.looked).as_json(),
         "time_only": by_time.all.as_json(),
         "unrelated_effects": unrelated,
         "by_form": {form: tally.as_json() for form, tally in sorted(engine.by_form.items())},

@@ -29,6 +29,8 @@ class Planned:
     label: str
     form: str
     count: int = 1
+    in_process: bool = False
+    """A file tool: the agent's own process acts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ def _shell(command: str) -> ToolCall:
 
 
 def _one(label: str, form: str, call: ToolCall) -> _Group:
-    return _Group((call,), (Planned(label=label, form=form),))
+    return _Group((call,), (Planned(label=label, form=form, in_process=call.name in ("write_file", "read_file")),))
 
 
 def _command(planner: Planner, form: str) -> _Group:

@@ -16,7 +16,7 @@ from typing import Any
 from tests.agents.run import command
 from tests.standin import Standin
 
-from bench.attribution.plan import LINGER_S, PROMPT, Plan, Planner, forms_for
+from bench.attribution.plan import LABEL, LINGER_S, PROMPT, Plan, Planner, forms_for
 from bench.attribution.truth import NOISE_FOLDER, OUTSIDE_FOLDER, results_in
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -39,6 +39,8 @@ class Recorded:
     shown: dict[str, Any]
     results: dict[str, str]
     """By the provider's call id: the result the agent sent back."""
+    served_ns: dict[str, int]
+    """By label: when the stand-in began to send the answer that asks for its call."""
     outside_pid: int
     exit_code: int
     said: str
@@ -64,7 +66,7 @@ def record(agent: str, *, folder: Path, chance: random.Random, forms: Sequence[s
             launch = [PYTHON, "-ISs", str(PROGRAMS / "launcher.py"), str(spec)]
             done = intact(["record", *options, "--", *launch], timeout_s=RECORD_TIMEOUT_S)
             served = sum(len(exchange.answer.get("tool_calls", ())) for exchange in standin.exchanges())
-            results = _results(standin)
+            results, served_ns = _results(standin), _served(standin)
     shown = intact(["show", "--data", str(folder / "data"), "--json"], timeout_s=SHOW_TIMEOUT_S)
     if shown.returncode != 0:
         raise RecordingError(f"{agent}: record said {done.stderr.strip()!r}, show said {shown.stderr.strip()!r}")
@@ -73,6 +75,7 @@ def record(agent: str, *, folder: Path, chance: random.Random, forms: Sequence[s
         plan=plan,
         shown=json.loads(shown.stdout),
         results=results,
+        served_ns=served_ns,
         outside_pid=outside_pid,
         exit_code=done.returncode,
         said=done.stderr + done.stdout,
@@ -103,6 +106,14 @@ def _results(standin: Standin) -> dict[str, str]:
             if body.startswith(b"{"):
                 found.update(results_in(json.loads(body)))
     return found
+
+
+def _served(standin: Standin) -> dict[str, int]:
+    served: dict[str, int] = {}
+    for exchange in standin.exchanges():
+        for label in LABEL.findall(json.dumps(exchange.answer.get("tool_calls", ()))):
+            served[label] = min(served.get(label, exchange.response_started_ns), exchange.response_started_ns)
+    return served
 
 
 @contextmanager

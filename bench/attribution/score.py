@@ -2,13 +2,13 @@
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
 from bench.attribution.plan import Planned
-from bench.attribution.truth import NOISE, OWN, UNKNOWN, Truth
+from bench.attribution.truth import LOOKED, NOISE, OWN, UNKNOWN, Truth
 
 Row = dict[str, Any]
 TIME_WINDOW_NS = 500_000_000
@@ -41,6 +41,13 @@ class Tally:
         self.claims += other.claims
         self.caused += other.caused
 
+    def and_also(self, other: "Tally") -> "Tally":
+        """The sum of two."""
+        both = Tally()
+        both.add(self)
+        both.add(other)
+        return both
+
     def as_json(self) -> dict[str, float | int]:
         """With its two numbers."""
         return {
@@ -57,6 +64,8 @@ class Score:
     """What one run, or several, came to."""
 
     all: Tally = field(default_factory=Tally)
+    looked: Tally = field(default_factory=Tally)
+    """Of effects whose label need not be their cause, as if it were."""
     by_form: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     """Recall by the form of the true call, false claims by the form of the call claimed."""
     truths: Counter[str] = field(default_factory=Counter)
@@ -65,6 +74,7 @@ class Score:
     def add(self, other: "Score") -> None:
         """Count another score in."""
         self.all.add(other.all)
+        self.looked.add(other.looked)
         for form, tally in other.by_form.items():
             self.by_form[form].add(tally)
         self.truths.update(other.truths)
@@ -74,15 +84,17 @@ class Score:
 class Scorer:
     """Compares claims about one run with its truth."""
 
-    def __init__(self, shown: Row, truth: Truth, planned: Mapping[str, Planned], causes: Mapping[str, str]) -> None:
-        """`causes` names the tool call row of an effect's label, or of `launch:LABEL:PROCESS` for one of identical calls."""
+    def __init__(
+        self, shown: Row, truth: Truth, planned: Mapping[str, Planned], causes: Mapping[str, Collection[str]]
+    ) -> None:
+        """`causes` names the tool call of an effect's label, any of identical ones, or the one of `launch:LABEL:PROCESS`."""
         self._effects: Sequence[Row] = shown["effects"]
         self._processes = {process["id"]: process for process in shown["processes"]}
         self._truth = truth
         self._planned = planned
         self._causes = causes
         self._form_of_call = {
-            call: planned[key.split(":")[1] if key.startswith("launch:") else key].form for key, call in causes.items()
+            call: planned[key].form for key, calls in causes.items() if key in planned for call in calls
         }
 
     def score(self, claims: Mapping[str, str]) -> Score:
@@ -92,24 +104,27 @@ class Scorer:
             self._count(score, effect, claims.get(effect["id"]))
         return score
 
-    def cause(self, effect: Row) -> str | None:
-        """The true tool call of an effect; empty if its call was not even captured, None if it has none."""
+    def causes(self, effect: Row) -> Collection[str] | None:
+        """The true tool call of an effect, or those that it can be; empty if it was not even captured, None if it has none."""
         label = self._truth.of_effect[effect["id"]]
         if label in (NOISE, OWN, UNKNOWN):
             return None
         launch = self._causes.get(f"launch:{label}:{self._truth.launch[effect['id']]}")
-        return launch or self._causes.get(label, "")
+        return self._causes.get(label, ()) if launch is None else launch
 
     def _count(self, score: Score, effect: Row, claim: str | None) -> None:
         label = self._truth.of_effect[effect["id"]]
-        score.truths[label if label in (NOISE, OWN, UNKNOWN) else "call"] += 1
-        if label == UNKNOWN:
+        score.truths[label if label in (NOISE, OWN, LOOKED, UNKNOWN) else "call"] += 1
+        if label == LOOKED:
+            calls = self._causes.get(self._truth.looked[effect["id"]], ())
+            score.looked.add(Tally(right=int(claim in calls), claims=int(claim is not None), caused=1))
+        if label in (LOOKED, UNKNOWN):
             return
-        cause = self.cause(effect)
-        form = "" if cause is None else self._planned[label].form
+        causes = self.causes(effect)
+        form = "" if causes is None else self._planned[label].form
         claimed_form = self._form_of_call.get(claim or "", "unplanned")
-        right = cause is not None and claim is not None and claim == cause
-        if cause is not None:
+        right = causes is not None and claim in causes
+        if causes is not None:
             score.all.caused += 1
             score.by_form[form].caused += 1
         if claim is not None:
@@ -118,7 +133,7 @@ class Scorer:
         if right:
             score.all.right += 1
             score.by_form[form].right += 1
-        elif cause is not None or claim is not None:
+        elif causes is not None or claim is not None:
             score.wrong.append(self._example(effect, label, form, claimed_form if claim else None))
 
     def _example(self, effect: Row, label: str, form: str, claimed_form: str | None) -> dict[str, Any]:
@@ -165,7 +180,8 @@ def claims_by_time(shown: Row) -> dict[str, str]:
 
 def best_match(launches: Sequence[str], calls: Sequence[str], votes: Mapping[tuple[str, str], int]) -> dict[str, str]:
     """Which of identical, mute calls started which process cannot be known from outside: the kindest one-to-one reading."""
-    width = min(len(launches), len(calls))
-    matches = (zip(launches, chosen, strict=False) for chosen in permutations(calls, width))
-    best = max(([*match] for match in matches), key=lambda match: sum(votes.get(pair, 0) for pair in match), default=[])
-    return dict(best)
+    if len(launches) <= len(calls):
+        matches = [dict(zip(launches, chosen, strict=True)) for chosen in permutations(calls, len(launches))]
+    else:
+        matches = [dict(zip(chosen, calls, strict=True)) for chosen in permutations(launches, len(calls))]
+    return max(matches, key=lambda match: sum(votes.get(pair, 0) for pair in match.items()))

@@ -2,6 +2,10 @@
 
 A label stands in a path, or in the arguments of a program; a process without one has its forebear's. The shell that an agent of
 ours keeps open is fenced by the two marks that each of its commands makes. What has neither is the agent's own doing, or noise.
+
+A label in a path that no file tool named, touched by a process that runs no tool call, leaves the cause open: an agent checks
+what a command may do, and looks at what it did, now or later. Such effects are `looked`: counted, and in neither number; the
+report holds the two numbers with them as well, their label taken for their cause.
 """
 
 import json
@@ -12,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.attribution.plan import LABEL
+from bench.attribution.plan import LABEL, PROMPT, Planned
 
 Row = dict[str, Any]
 NOISE = "noise"
 OWN = "own"
 UNKNOWN = "unknown"
+LOOKED = "looked"
 NOISE_FOLDER = "noise-in"
 OUTSIDE_FOLDER = "noise-out"
 _NOISE = re.compile(rf"/{NOISE_FOLDER}(?:/|$)")
@@ -35,22 +40,28 @@ class _Fence:
 
 @dataclass(slots=True)
 class Truth:
-    """The label of every effect of a run: a planned label, or `noise`, `own` or `unknown`."""
+    """The label of every effect of a run: a planned label, or `noise`, `own`, `looked` or `unknown`."""
 
     of_effect: dict[str, str] = field(default_factory=dict)
+    looked: dict[str, str] = field(default_factory=dict)
+    """The label in the path of an effect that is `looked`."""
     launch: dict[str, str] = field(default_factory=dict)
-    """Effect to the topmost process of its label's tree: it tells identical calls apart."""
+    """Effect to the topmost process of its label's tree, which tells identical calls apart; empty outside such a tree."""
 
 
 class Truthteller:
     """Labels the effects of one run, given the object of `show --json`."""
 
-    def __init__(self, shown: Row) -> None:
+    def __init__(self, shown: Row, planned: Mapping[str, Planned], served_ns: Mapping[str, int]) -> None:
+        """`served_ns` is when the stand-in began to send the answer that asks for a label's call: nothing is caused before."""
+        self._planned = planned
+        self._served_ns = served_ns
         self._effects: list[Row] = shown["effects"]
         self._processes: dict[str, Row] = {process["id"]: process for process in shown["processes"]}
         self._argvs: dict[str, list[list[str]]] = defaultdict(list)
         self._by_pid: dict[int, list[tuple[int, str]]] = defaultdict(list)
         self._fences: dict[str, list[_Fence]] = {}
+        self._looked: dict[str, str] = {}
         self._label_cache: dict[str, tuple[str, str]] = {}
         for process in shown["processes"]:
             self._argvs[process["id"]].append(process["argv"] or [])
@@ -64,7 +75,7 @@ class Truthteller:
 
     def tell(self) -> Truth:
         """The truth of every effect."""
-        truth = Truth()
+        truth = Truth(looked=self._looked)
         for effect in self._effects:
             label, launch = self._label(effect)
             truth.of_effect[effect["id"]] = label
@@ -100,7 +111,18 @@ class Truthteller:
             process_id = self._child_of(effect) or process_id
         label, launch = self._process_label(process_id, effect["at_ns"])
         in_path = path_label(effect["path"]) or path_label(effect["old_path"])
-        return (in_path, launch) if in_path else (label, launch)
+        if in_path is None or in_path == label:
+            return label, launch
+        if effect["at_ns"] < self._served_ns.get(in_path, 0):
+            return label, ""  # an agent that looks through its folder before it is told anything
+        if label == OWN and not self._is_file_tool(in_path, effect["process_id"]):
+            self._looked[effect["id"]] = in_path
+            return LOOKED, ""
+        return in_path, ""
+
+    def _is_file_tool(self, label: str, process_id: str) -> bool:
+        known = self._planned.get(label)
+        return known is not None and known.in_process and any(PROMPT in argv for argv in self._argvs[process_id])
 
     def _child_of(self, fork: Row) -> str | None:
         detail = fork["detail"] or {}

@@ -5,15 +5,28 @@ from typing import Any
 
 import pytest
 from bench.attribution.command import judge
-from bench.attribution.plan import Plan, Planned
+from bench.attribution.plan import PROMPT, Plan, Planned
 from bench.attribution.recording import Recorded
 from bench.attribution.score import Tally, best_match, claims_by_time, claims_of
-from bench.attribution.truth import NOISE, OWN, SESSION_ARGV, UNKNOWN, Truthteller, argv_label, path_label, results_in
+from bench.attribution.truth import (
+    LOOKED,
+    NOISE,
+    OWN,
+    SESSION_ARGV,
+    UNKNOWN,
+    Truthteller,
+    argv_label,
+    path_label,
+    results_in,
+)
 
 from tests.standin import Script
 
 A, B = "caaaaaaa1", "cbbbbbbb2"
-EMPTY = {"path": None, "old_path": None, "address": None, "argv": [], "detail": {}, "result": 0}
+EMPTY: dict[str, Any] = {"path": None, "old_path": None, "address": None, "argv": [], "detail": {}, "result": 0}
+
+
+PLANNED = {A: Planned(label=A, form="command"), B: Planned(label=B, form="write in process", in_process=True)}
 
 
 def process(name: str, parent: str | None, *argv: str, at: int = 0) -> dict[str, Any]:
@@ -39,7 +52,7 @@ def run_of(processes: list[dict[str, Any]], effects: list[dict[str, Any]], **mor
 
 
 def truth_of(processes: list[dict[str, Any]], effects: list[dict[str, Any]]) -> dict[str, str]:
-    return Truthteller(run_of(processes, effects)).tell().of_effect
+    return Truthteller(run_of(processes, effects), PLANNED, {}).tell().of_effect
 
 
 def test_labels() -> None:
@@ -56,7 +69,7 @@ def test_labels() -> None:
 def test_a_process_has_its_forebears_label() -> None:
     processes = [
         process("r", None, "launcher"),
-        process("g", "r", "agent", at=1),
+        process("g", "r", "agent", PROMPT, at=1),
         process("s", "g", "bash", "-c", f"worker calls/{A}", at=10),
         process("d", "s", at=11),
         process("e", "d", "/bin/cat", at=12),
@@ -107,7 +120,7 @@ def test_a_kept_shell_is_fenced() -> None:
 def test_strangers_are_found() -> None:
     processes = [process("r", None), process("g", "r"), process("x", None)]
     effects = [effect("1", "g", "exit", 1), effect("2", "x", "exit", 1), effect("3", "unheard of", "exit", 1)]
-    assert {one["id"] for one in Truthteller(run_of(processes, effects)).strangers("r")} == {"x", "unheard of"}
+    assert {one["id"] for one in Truthteller(run_of(processes, effects), {}, {}).strangers("r")} == {"x", "unheard of"}
 
 
 def test_results_by_wire_api() -> None:
@@ -142,6 +155,16 @@ def test_the_kindest_reading_of_mute_calls() -> None:
     votes = {("p", "y"): 5, ("q", "x"): 4, ("p", "x"): 6}
     assert best_match(["p", "q"], ["x", "y"], votes) == {"p": "y", "q": "x"}
     assert best_match(["p", "q"], [], votes) == {}
+    assert best_match(["o", "p", "q"], ["x", "y"], votes) == {"p": "y", "q": "x"}
+
+
+def test_what_an_agent_sees_before_it_is_told_is_its_own() -> None:
+    processes = [process("g", None, "agent", PROMPT), process("h", "g", "rg")]
+    effects = [effect(f"{n} {at}", "g", "file_open", at, path=f"/w/calls/{n}") for at in (5, 15) for n in (A, B)]
+    effects += [effect("helper", "h", "file_open", 15, path=f"/w/calls/{B}/x")]
+    told = Truthteller(run_of(processes, effects), PLANNED, {A: 10, B: 10}).tell().of_effect
+    early = {f"{A} 5": OWN, f"{B} 5": OWN}
+    assert told == {**early, f"{A} 15": LOOKED, f"{B} 15": B, "helper": LOOKED}
 
 
 def test_tally_of_nothing() -> None:
@@ -151,7 +174,15 @@ def test_tally_of_nothing() -> None:
 def recorded(shown: dict[str, Any], folder: Path, *planned: Planned, results: dict[str, str] | None = None) -> Recorded:
     plan = Plan(script=Script(steps=()), planned={one.label: one for one in planned}, workdir=folder)
     return Recorded(
-        agent="small", plan=plan, shown=shown, results=results or {}, outside_pid=1, exit_code=0, said="", served=0
+        agent="small",
+        plan=plan,
+        shown=shown,
+        results=results or {},
+        served_ns={},
+        outside_pid=1,
+        exit_code=0,
+        said="",
+        served=0,
     )
 
 
@@ -164,7 +195,7 @@ def claim(effect_id: str, cause_id: str) -> dict[str, Any]:
 
 
 def test_judge_counts_false_missed_and_unheard_of(tmp_path: Path) -> None:
-    processes = [process("r", None), process("s", "r", "w", f"calls/{A}")]
+    processes = [process("r", None, PROMPT), process("s", "r", "w", f"calls/{A}")]
     effects = [
         effect("right", "s", "exec", 1),
         effect("missed", "s", "exit", 2),
@@ -173,11 +204,11 @@ def test_judge_counts_false_missed_and_unheard_of(tmp_path: Path) -> None:
     ]
     links = [claim("right", "t"), claim("false", "t")]
     shown = run_of(processes, effects, links=links, tool_calls=[call("t", A)])
-    judged = judge(recorded(shown, tmp_path, Planned(label=A, form="command"), Planned(label=B, form="nohup")))
+    judged = judge(recorded(shown, tmp_path, Planned(label=A, form="command"), PLANNED[B]))
     assert (judged.engine.all.right, judged.engine.all.claims, judged.engine.all.caused) == (1, 2, 3)
     assert judged.missing_calls == [B]
     assert {one["effect_id"] for one in judged.engine.wrong} == {"missed", "false", "not captured"}
-    assert judged.engine.by_form["nohup"].recall == 0.0
+    assert judged.engine.by_form["write in process"].recall == 0.0
 
 
 def test_judge_tells_identical_calls_apart_by_their_results(tmp_path: Path) -> None:
