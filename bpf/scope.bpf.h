@@ -37,8 +37,19 @@ struct {
     __type(value, __u32);
 } scope_cgroup __weak SEC(".maps");
 
+/* The observer itself: what it writes down of the host must not be something to write down. 0: none. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} scope_except __weak SEC(".maps");
+
 /* Takes a task into scope. NULL if there was no memory: the cgroup check tries again at its next call. */
 static __always_inline struct task_state *scope_take(struct task_struct *task) {
+    __u32 zero = 0, *except = bpf_map_lookup_elem(&scope_except, &zero);
+    if (except && *except == task->tgid)
+        return NULL;
     struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (state && !state->start_ns)
         state->start_ns = task->group_leader->start_boottime;

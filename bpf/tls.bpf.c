@@ -6,6 +6,7 @@
  * (enum intact_tls_role of loader/resolve.h). Bytes are logged at return with the returned length, so that a write
  * which is retried is logged once, and a read is logged with what it brought.
  */
+#include "tls_judge.bpf.h"
 #include "tls_session.bpf.h"
 
 enum tls_role {
@@ -156,9 +157,14 @@ static __noinline int leave(struct pt_regs *ctx) {
     if (outer && outer->connection == frame.connection && outer->buffer == frame.buffer)
         outer->logged = 1;
 
+    __u32 way = is_read(role) ? 0 : 1;
+    if (!may_leave(thread, known, state->start_ns, frame.buffer, bytes, way)) {
+        known->last_ns = bpf_ktime_get_boot_ns(); /* heard, though not told: it is no connection we are deaf to */
+        tls_hear(known, frame.connection);
+        return 0;
+    }
     struct operation operation = {.buffer = frame.buffer};
     struct intact_tls *fixed = &operation.fixed;
-    __u32 way = is_read(role) ? 0 : 1;
     fill_header(&fixed->h, state->start_ns, TYPE_TLS, 0);
     describe(fixed, frame.connection, known);
     fixed->total = bytes > 0xffffffff ? 0xffffffff : bytes;
@@ -192,6 +198,30 @@ int tls_enter(struct pt_regs *ctx) {
 SEC("kprobe")
 int tls_return(struct pt_regs *ctx) {
     leave(ctx);
+    return 0;
+}
+
+/* What an agent starts is the agent's. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(tls_fork, struct task_struct *parent, struct task_struct *child) {
+    if (!judge_settings() || child->tgid == parent->tgid)
+        return 0;
+    struct tls_process_key key = {.start_ns = parent->group_leader->start_boottime, .tgid = parent->tgid};
+    struct tls_known *known = bpf_map_lookup_elem(&tls_known, &key);
+    if (!known)
+        return 0;
+    key.start_ns = child->group_leader->start_boottime;
+    key.tgid = child->tgid;
+    become_known(&key, known->by);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(tls_exit_known, struct task_struct *task) {
+    if (!judge_settings() || task->signal->live.counter > 0)
+        return 0;
+    struct tls_process_key key = {.start_ns = task->group_leader->start_boottime, .tgid = task->tgid};
+    bpf_map_delete_elem(&tls_known, &key);
     return 0;
 }
 

@@ -21,7 +21,7 @@ static __noinline int end_connection(__u64 connection) {
     struct task_state *state = scope_state();
     if (!known || !state)
         return 0;
-    if (known->last_ns) {
+    if (known->operations[0] || known->operations[1]) {
         struct intact_tls end = {};
         fill_header(&end.h, state->start_ns, TYPE_TLS_END, 0);
         describe(&end, connection, known);

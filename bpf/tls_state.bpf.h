@@ -28,12 +28,26 @@ struct tls_frame {
     __u32 logged; /* the same bytes were logged by a call nested in this one */
 };
 
+/* The first bytes of an operation, while it is judged (tls_judge.bpf.h): of this thread, so that no other writes there. */
+#define TLS_HEAD_BYTES 256
+
+struct tls_head {
+    __u32 length;
+    __u32 method; /* where it ends */
+    __u32 path;   /* where it begins */
+    __u32 end;    /* of the path */
+    __u32 wanted;
+    __u32 pad;
+    char text[TLS_HEAD_BYTES];
+};
+
 struct tls_thread {
     __u32 depth;
     __s32 received_fd;   /* of the last TLS-headed receive, -1 if none */
     __u64 received_for;  /* the first session that read after it: no other has a claim on it */
     __u64 awaiting_send; /* session that wrote last and has no better vote */
     struct tls_frame frames[TLS_DEPTH];
+    struct tls_head head;
 };
 
 struct tls_connection_key {
@@ -51,6 +65,8 @@ struct tls_connection {
     __s32 fd;
     __u16 basis;
     __u16 votes;
+    __u32 serves_wanted; /* the last request read on it is one a recogniser wants */
+    __u32 pad;
 };
 
 struct tls_socket_key {
