@@ -49,7 +49,7 @@ def test_a_holder_that_ends_in_time_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     with Database(DataDirectory(tmp_path)) as database:
-        database.execute("INSERT INTO event.schema_version VALUES (999)")
+        database.execute("INSERT INTO event.schema_version (version) VALUES (999)")
     with pytest.raises(IntactError, match="later version"):
         Database(DataDirectory(tmp_path))
     assert json.loads((tmp_path / "store.lock").read_text())["command"]

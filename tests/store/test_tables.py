@@ -35,6 +35,14 @@ FILE = set(
 EXTRA = {
     "file_agg_event": [*FILE, "event_count"],
     "file_mgmt_event": [*FILE, "target_uid", "target_gid", "target_mode"],
+    "file_event": FILE,
+    "proc_block_event": re.findall(
+        r"\w+",
+        """
+        rule_id target_type action mechanism guarantee errno pid parent_pid uid gid cmdline exec_path syscall_name syscall_id
+        policy_epoch syscall_thread syscall_coroutine outcome
+        """,
+    ),
     "proc_perm_event": ["pid", "old_uid", "old_gid", "new_uid", "new_gid", "syscall_thread", "syscall_coroutine"],
     "proc_ops_event": [
         "pid",
@@ -47,11 +55,15 @@ EXTRA = {
         "syscall_coroutine",
     ],
 }
+ORIGIN = {"tenant_id", "is_recording"}
 TABLES_OF_FAMILY = {
     "process": ["proc_ops_event"],
     "file": ["file_open_event", "file_mgmt_event"],
-    "io": ["file_agg_event"],
+    "io": ["file_agg_event", "file_event"],
     "net": ["net_event"],
+    "credential": ["proc_perm_event"],
+    "signal": ["proc_signal_event"],
+    "block": ["proc_block_event"],
 }
 
 
@@ -75,8 +87,8 @@ def test_every_column_of_an_effect_is_kept(family: str) -> None:
 def test_every_field_of_a_fact_is_a_column() -> None:
     for fact, table in FACT_TABLES.items():
         named = {field.name for field in fields(fact)} - (set(CONTENT) if table == "llm_call" else set())
-        assert {"run_id", "revision", *named} == set(names(table))
-    assert {*LINKS.names, "run_id"} == set(names("link"))
+        assert {"run_id", "revision", *ORIGIN, *named} == set(names(table))
+    assert {*LINKS.names, *ORIGIN, "run_id"} == set(names("link"))
 
 
 def test_the_engine_takes_every_table_and_every_default(tmp_path: Path) -> None:

@@ -128,7 +128,9 @@ IO = pa.schema(
 NET = pa.schema(
     [
         *COMMON,
-        pa.field("address", pa.string(), nullable=False),  # peer; bind, listen: own. unix: path, abstract with leading @
+        pa.field(
+            "address", pa.string(), nullable=False
+        ),  # peer; bind, listen: own. unix: path, abstract with leading @
         pa.field("port", pa.uint16(), nullable=False),
         pa.field("local_address", pa.string(), nullable=False),
         pa.field("local_port", pa.uint16(), nullable=False),
@@ -142,7 +144,64 @@ NET = pa.schema(
     ]
 )
 
-FAMILIES: Mapping[str, pa.Schema] = {"process": PROCESS, "file": FILE, "io": IO, "net": NET}
+CREDENTIAL = pa.schema(
+    [
+        *COMMON,
+        pa.field("old_uid", pa.uint32(), nullable=False),
+        pa.field("new_uid", pa.uint32(), nullable=False),
+        pa.field("old_euid", pa.uint32(), nullable=False),
+        pa.field("new_euid", pa.uint32(), nullable=False),
+        pa.field("old_gid", pa.uint32(), nullable=False),
+        pa.field("new_gid", pa.uint32(), nullable=False),
+        pa.field("old_egid", pa.uint32(), nullable=False),
+        pa.field("new_egid", pa.uint32(), nullable=False),
+        pa.field("old_caps", pa.uint64(), nullable=False),  # effective capabilities, one bit each
+        pa.field("new_caps", pa.uint64(), nullable=False),
+        pa.field("call", pa.string(), nullable=False),  # setuid, setgid, …, exec, capset, setgroups
+    ]
+)
+
+SIGNAL = pa.schema(
+    [
+        *COMMON,
+        pa.field("target_id", pa.uint64(), nullable=False),  # process_id of who it was sent to; 0: not known
+        pa.field("target_pid", pa.uint32(), nullable=False),
+        pa.field("signal", pa.int32(), nullable=False),
+    ]
+)
+
+# What a policy met. `outcome`: prevented | stopped_after | observed | missed; what was asked for is `action`.
+BLOCK = pa.schema(
+    [
+        *COMMON,
+        pa.field("rule_id", pa.string(), nullable=False),
+        pa.field("target_type", pa.string(), nullable=False),  # exec | syscall | file | net | credential
+        pa.field("action", pa.string(), nullable=False),  # audit | deny | kill
+        pa.field("mechanism", pa.string(), nullable=False),
+        pa.field("guarantee", pa.string(), nullable=False),  # prevented | best_effort | audit_only
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("errno", pa.int32(), nullable=False),  # given to the process; 0 if it was not denied
+        pa.field("ppid", pa.uint32(), nullable=False),
+        pa.field("exe", pa.string(), nullable=False),
+        pa.field("argv", pa.list_(pa.string()), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("address", pa.string(), nullable=False),
+        pa.field("port", pa.uint16(), nullable=False),
+        pa.field("syscall_name", pa.string(), nullable=False),
+        pa.field("syscall_id", pa.uint32(), nullable=False),
+        pa.field("policy_epoch", pa.uint64(), nullable=False),
+    ]
+)
+
+FAMILIES: Mapping[str, pa.Schema] = {
+    "process": PROCESS,
+    "file": FILE,
+    "io": IO,
+    "net": NET,
+    "credential": CREDENTIAL,
+    "signal": SIGNAL,
+    "block": BLOCK,
+}
 
 LINKS = pa.schema(
     [

@@ -241,6 +241,18 @@ class Loss:
     note: str | None = None  # one line for a person, e.g. which process talks TLS and is not heard
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostMetric:
+    """One measurement of the host or of our own work on it."""
+
+    id: int
+    name: str
+    value: float
+    unit: str
+    at_ns: int
+    labels: dict[str, Any] = field(default_factory=dict)  # texts
+
+
 Fact: TypeAlias = (
     Process
     | Chunk
@@ -254,4 +266,5 @@ Fact: TypeAlias = (
     | Finding
     | StageCount
     | Loss
+    | HostMetric
 )

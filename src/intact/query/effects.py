@@ -8,6 +8,15 @@ from intact.store.database import Database
 
 Row = dict[str, Any]
 
+# The sums an aggregate of reads or writes is made of, one a row.
+_MEMBERS = """(
+    SELECT * EXCEPT (id, at_ns, end_ns, bytes, event_count, fd), path, pid, tid, process_id,
+        effect_id AS id, at AS at_ns, until AS end_ns, size AS bytes, calls AS event_count, descriptor AS fd
+    FROM file_agg_event
+    ARRAY JOIN effect_ids AS effect_id, effect_at_ns AS at, effect_end_ns AS until, effect_bytes AS size,
+        effect_counts AS calls, effect_fds AS descriptor
+    WHERE run_id = {run:String})"""
+_SOURCES = {"file_agg_event": _MEMBERS}
 _COMMON = "toString(id), kind, toString(gprocess_id), at_ns, end_ns, result, uid, gid"
 _FILE_CALL = "path, old_path, path_state, flags, mode, new_uid, new_gid, pid, tid, fd, toString(inode), device"
 # table -> what its effects are made of, in the order its builder takes them
@@ -17,6 +26,11 @@ COLUMNS = {
     "file_open_event": _FILE_CALL,
     "file_mgmt_event": _FILE_CALL,
     "file_agg_event": "path, path_state, bytes, event_count, pid, tid, fd, fd_kind, toString(inode), device",
+    "proc_perm_event": "old_uid, new_uid, old_euid, new_euid, old_gid, new_gid, old_egid, new_egid, toString(old_caps), "
+    "toString(new_caps), call, pid, tid",
+    "proc_signal_event": "pid, tid, target_pid, toString(target_id), signal",
+    "proc_block_event": "rule_id, target_type, action, mechanism, guarantee, outcome, errno, exec_path, argv, path, address, "
+    "port, syscall_name, pid, tid, ppid",
     "net_event": "address, port, local_address, local_port, family, protocol, sock_kind, pid, tid, fd, toString(socket), "
     "sent_bytes, received_bytes",
 }
@@ -59,7 +73,7 @@ def effects_of(database: Database, run_id: str, where: dict[str, str] | None = N
     rows: list[Row] = []
     for table in COLUMNS if where is None else where:
         condition = "" if where is None else f" AND ({where[table]})"
-        sql = f"SELECT {_COMMON}, {COLUMNS[table]} FROM {table} WHERE run_id = {{run:String}}{condition}"
+        sql = f"SELECT {_COMMON}, {COLUMNS[table]} FROM {_SOURCES.get(table, table)} WHERE run_id = {{run:String}}{condition}"
         columns = [column.to_pylist() for column in database.rows(sql, run=run_id, **parameters).columns]
         rows.extend(_build(zip(*columns, strict=True), BUILDERS[table]))
     rows.sort(key=lambda row: (row["at_ns"], row["id"]))
@@ -148,6 +162,33 @@ def _net(row: Row, *values: Any) -> Row:
     }
 
 
+def _credential(row: Row, *values: Any) -> Row:
+    names = ("old_uid", "new_uid", "old_euid", "new_euid", "old_gid", "new_gid", "old_egid", "new_egid")
+    old_caps, new_caps, call, pid, tid = values[len(names) :]
+    detail = dict(zip(names, values, strict=False))
+    row["new_uid"] = detail["new_uid"]
+    row["new_gid"] = detail["new_gid"]
+    return {"pid": pid, "tid": tid, "call": call, **detail, "old_caps": old_caps, "new_caps": new_caps}
+
+
+def _signal(_: Row, *values: Any) -> Row:
+    pid, tid, target_pid, target, signal = values
+    target_id = target if target != "0" else None
+    return {"pid": pid, "tid": tid, "signal": signal, "target_pid": target_pid, "target_id": target_id}
+
+
+def _block(row: Row, *values: Any) -> Row:
+    rule, target_type, action, mechanism, guarantee, outcome, errno, exe, argv, path, address, port, call, *who = values
+    row["path"] = path or exe or None
+    row["argv"] = argv or None
+    row["address"] = address or None
+    row["port"] = port or None
+    pid, tid, ppid = who
+    detail = {"pid": pid, "tid": tid, "ppid": ppid or None, "exe": exe or None, "syscall_name": call or None}
+    detail |= {"rule_id": rule, "target_type": target_type, "action": action, "mechanism": mechanism}
+    return detail | {"guarantee": guarantee, "outcome": outcome, "errno": errno}
+
+
 def _path_state(state: int) -> Row:
     """`path_unresolved` always, the rest where it is so."""
     detail: Row = {"path_unresolved": bool(state & PathState.UNRESOLVED)}
@@ -164,4 +205,7 @@ BUILDERS: dict[str, Callable[..., Row]] = {
     "file_mgmt_event": _file,
     "file_agg_event": _io,
     "net_event": _net,
+    "proc_perm_event": _credential,
+    "proc_signal_event": _signal,
+    "proc_block_event": _block,
 }

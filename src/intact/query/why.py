@@ -85,7 +85,9 @@ def _by_process(database: Database, number: int, run_id: str) -> list[Row]:
             if number >> 64 == 0
             else []
         )
-    where = dict.fromkeys(COLUMNS, _BY_PID) | {"proc_ops_event": "pid = {pid:UInt32} OR actor_pid = {pid:UInt32}"}
+    where = dict.fromkeys(COLUMNS, _BY_PID)
+    where["proc_ops_event"] = "pid = {pid:UInt32} OR actor_pid = {pid:UInt32}"
+    where["proc_signal_event"] = "pid = {pid:UInt32} OR target_pid = {pid:UInt32}"
     return effects_of(database, run_id, where, pid=number)
 
 
@@ -93,6 +95,7 @@ def _on_path(database: Database, path: str, run_id: str) -> list[Row]:
     """Effects on the path and, up to the time it got this name, on the names it had before."""
     where = {table: _ON_PATH for table in ("file_open_event", "file_agg_event")} | {"file_mgmt_event": _ON_OLD_PATH}
     where["proc_ops_event"] = "kind = 'exec' AND exec_path = {target:String}"
+    where["proc_block_event"] = "path = {target:String} OR exec_path = {target:String}"
     where["net_event"] = _TO_HOST  # a unix socket
     found: dict[str, Row] = {}
     todo: list[tuple[str, int | None]] = [(path, None)]

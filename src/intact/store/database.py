@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from intact.model.errors import IntactError
 from intact.store.runs import DataDirectory
-from intact.store.tables import DATABASE, TABLES, Table
+from intact.store.schema import LEDGER, prepare, prepare_ledger, version, widen_ledger
+from intact.store.tables import DATABASE, Table
 
 # An engine takes nine tenths of the machine unless told; 5 GB of mark cache is its default.
 MEMORY_BYTES = 2 << 30
 MARK_CACHE_BYTES = 64 << 20
-SCHEMA_VERSION = 1
 LOCK_WAIT_S = 10.0
 
 # One insert is one block, hence one deduplication token, whatever its size.
@@ -129,18 +129,16 @@ class Database:
     def _prepare(self) -> None:
         """Make what is missing; refuse what a later version made."""
         self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-        self.execute(
-            f"CREATE TABLE IF NOT EXISTS {DATABASE}.schema_version (version UInt32) ENGINE = MergeTree ORDER BY version"
-        )
-        found = self.rows(f"SELECT max(version) AS version FROM {DATABASE}.schema_version").column(0)[0].as_py()
-        if found > SCHEMA_VERSION:
+        prepare_ledger(self.execute)
+        found = self.rows(f"SELECT max(version) AS version FROM {DATABASE}.{LEDGER}").column(0)[0].as_py()
+        if found > version():
             raise IntactError(
                 f"the store in {self.data.store} was written by a later version of intact; use that version"
             )
-        if found < SCHEMA_VERSION:
-            for table in TABLES:
-                self.execute(table.create)
-            self.execute(f"INSERT INTO {DATABASE}.schema_version VALUES ({SCHEMA_VERSION})")
+        if found < version():
+            if found:
+                widen_ledger(self.execute)
+            prepare(self.execute, found)
         self.execute(f"USE {DATABASE}")
 
 

@@ -7,6 +7,7 @@ leaves out the blocks it has.
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ import pyarrow as pa
 
 from intact.model.slice import Host, Slice
 from intact.store.database import Database
-from intact.store.rows import Group, Naming, run_rows
+from intact.store.rows import Group, Memory, run_rows
 from intact.store.runs import Run
-from intact.store.segments import read_numbered, segments_in
+from intact.store.segments import read_numbered, read_segments, segments_in
 from intact.store.tables import BY_NAME
 
 Back: TypeAlias = Callable[[Iterable[Slice], Host], Iterator[Slice]]
@@ -38,7 +39,7 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bounds:
-    """A group: its segments, and whether it ends with what the stages say at the end of a run."""
+    """A group: its slices, counted from the first of the run, and whether it ends with what the stages say at the end."""
 
     first: int
     last: int
@@ -53,29 +54,20 @@ class _NoMoreYet(Exception):
     """The run goes on: what the stages would say at its end must not be said."""
 
 
-def ingest_run(database: Database, run: Run, back: Back) -> Ingested:
+def ingest_run(database: Database, run: Run, back: Back, *, raw_reads: bool = False) -> Ingested:
     """Bring the store up to date with the closed segments of a run; all of them if the run has ended.
 
     Args:
         database: the store, open.
         run: which run.
         back: the stages behind the spool (`pipeline.back`); run from the first segment, so that they know what was before.
+        raw_reads: store reads and writes also as they came, in `file_event`.
     """
     going = run.is_going  # asked before the segments are listed: what was written till then is listed
-    done = _manifest(database, run)
-    if done is not None and done.final:
-        return Ingested(groups=0, final=True)
-    source = _Source(run, going)
-    forced = _read_intent(run)
-    if forced is not None and done is not None and forced.last <= done.last and not forced.final:
-        forced = None
-    inserted = 0
-    for group, bounds in _groups(run, back(source.slices(), run.host), source, done.last if done else 0, forced):
-        _commit(database, group, bounds)
-        inserted += 1
-    if inserted == 0 and done is None:
-        _insert_run(database, run, 0)
-    return Ingested(groups=inserted, final=not going)
+    ingestion = Ingestion(database, run, raw_reads=raw_reads)
+    if not ingestion.is_final:
+        ingestion.take_all(back, _closed_slices(run) if going else _all_slices(run))
+    return Ingested(groups=ingestion.groups, final=ingestion.is_final)
 
 
 def is_ingested(database: Database, run: Run) -> bool:
@@ -84,66 +76,140 @@ def is_ingested(database: Database, run: Run) -> bool:
     return done is not None and done.final
 
 
-class _Source:
-    """The slices of a run's segments, and which segment is being read."""
+class Ingestion:
+    """One run on its way into the store: runs its slices through the stages and commits what they give, group by group."""
 
-    def __init__(self, run: Run, going: bool) -> None:
-        self.number = 0
-        self.ended = False
-        self._run = run
-        self._going = going
-        closed = [segment.number for segment in segments_in(run.segments) if segment.sealed or not going]
-        self.last = max(closed, default=0)
+    def __init__(
+        self, database: Database, run: Run, *, raw_reads: bool = False, watch: Callable[[Slice], None] | None = None
+    ) -> None:
+        done = _manifest(database, run)
+        self.run = run
+        self.groups = 0
+        self.rows = 0
+        self.until_ns = 0  # of what is in the store
+        self.is_final = done is not None and done.final
+        self._database = database
+        self._watch = watch  # told of each slice that is new to the store
+        self._done = done.last if done else 0
+        self._forced = _read_intent(run)
+        if self._forced is not None and self._forced.last <= self._done and not self._forced.final:
+            self._forced = None
+        self._number = 0  # of the slice the stages were given last
+        self._ended = False
+        self._memory = Memory()
+        self._revision = 0
+        self._group = Group(run, self._done + 1, raw_reads=raw_reads)
+        self._is_told = done is not None  # whether the store knows that there is this run
 
-    def slices(self) -> Iterator[Slice]:
-        for number, piece in read_numbered(self._run.segments):
-            if number > self.last:
-                break
-            self.number = number
-            yield piece
-        if self._going:
-            raise _NoMoreYet
-        self.ended = True
+    def take_all(self, back: Back, slices: Iterator[Slice]) -> None:
+        """Take these slices; the run is over when they end, unless they end in `_NoMoreYet`."""
+        try:
+            for piece in back(self._counted(slices), self.run.host):
+                self._take(piece)
+        except _NoMoreYet:
+            self.commit()
+            self._tell()
+            return
+        self._finish()
 
+    def commit(self) -> None:
+        """Commit what was taken so far. A group that an earlier process had begun is first brought to its end."""
+        if self._forced is not None and self._group.first == self._forced.first and self._number < self._forced.last:
+            return
+        if self._group.rows:
+            self._put(self._bounds())
 
-def _groups(
-    run: Run, slices: Iterator[Slice], source: _Source, done: int, forced: _Bounds | None
-) -> Iterator[tuple[Group, _Bounds]]:
-    """Cut what the stages give into groups; those up to segment `done` are in the store."""
-    naming = Naming()
-    revision = 0
-    group = Group(run, done + 1)
+    def follow(self, back: Back, *, is_going: Callable[[], bool], latest: Callable[[], Run], every_s: float) -> None:
+        """Take the slices of a growing run as they come, until it has ended; at most `every_s` late.
 
-    def bounds() -> _Bounds:
-        if forced is not None and group.first == forced.first:
-            return forced
-        return _Bounds(first=group.first, last=group.last, final=False)
+        Args:
+            back: as for `ingest_run`.
+            is_going: whether more may come.
+            latest: the run as it is told now, asked when it has ended.
+            every_s: how often what came is committed.
+        """
+        due = time.monotonic() + every_s
+        self._tell()
 
-    def is_over() -> bool:
-        if forced is not None and bounds() is forced:
-            return source.number > forced.last or (source.ended and not forced.final)
-        return source.number > group.last and group.rows >= GROUP_ROWS
+        def more() -> bool:
+            # The reader asks this when all it gave has gone through the stages.
+            nonlocal due
+            if time.monotonic() >= due:
+                self.commit()
+                due = time.monotonic() + every_s
+            return is_going()
 
-    try:
+        def timed() -> Iterator[Slice]:
+            for piece in read_segments(self.run.segments, follow=more):
+                more()
+                yield piece
+            self.run = self._group.run = latest()
+
+        self.take_all(back, timed())
+
+    def _counted(self, slices: Iterator[Slice]) -> Iterator[Slice]:
         for piece in slices:
-            if source.number > done or source.ended:
-                if is_over():
-                    yield group, bounds()
-                    group = Group(run, bounds().last + 1)
-                group.last = max(group.last, source.number)
-                group.add(piece, naming, revision)
-            else:
-                naming.learn(piece)
-            revision += len(piece.facts)
-    except _NoMoreYet:
-        group.last = max(source.number, group.first)
-        if group.rows or bounds() is forced:
-            yield group, bounds()
-        return
-    if forced is not None and bounds() is forced and not forced.final:
-        yield group, forced
-        group = Group(run, forced.last + 1)
-    yield group, _Bounds(first=group.first, last=max(source.last, group.first - 1), final=True)
+            self._number += 1
+            yield piece
+        self._ended = True
+
+    def _take(self, piece: Slice) -> None:
+        if self._number > self._done or self._ended:
+            if self._is_over():
+                self._put(self._bounds())
+            self._group.last = max(self._group.last, self._number)
+            self._group.add(piece, self._memory, self._revision)
+            if self._watch is not None:
+                self._watch(piece)
+        else:
+            self._memory.skip(piece)
+            self.until_ns = max(self.until_ns, piece.until_ns)
+        self._revision += len(piece.facts)
+
+    def _is_over(self) -> bool:
+        bounds = self._bounds()
+        if bounds is self._forced:
+            return self._number > bounds.last or (self._ended and not bounds.final)
+        return self._number > self._group.last and self._group.rows >= GROUP_ROWS
+
+    def _bounds(self) -> _Bounds:
+        if self._forced is not None and self._group.first == self._forced.first:
+            return self._forced
+        return _Bounds(first=self._group.first, last=self._group.last, final=False)
+
+    def _finish(self) -> None:
+        if self._bounds() is self._forced and not self._forced.final:
+            self._put(self._forced)
+        self._group.finish(self._memory)
+        self._put(_Bounds(first=self._group.first, last=max(self._number, self._group.first - 1), final=True))
+        self.is_final = True
+
+    def _tell(self) -> None:
+        if not self._is_told:
+            _insert_run(self._database, self.run, 0)
+            self._is_told = True
+
+    def _put(self, bounds: _Bounds) -> None:
+        self._is_told = True
+        _commit(self._database, self._group, bounds)
+        self.groups += 1
+        self.rows += self._group.rows
+        self.until_ns = max(self.until_ns, self._group.until_ns)
+        self._group = self._group.next(bounds.last + 1)
+
+
+def _all_slices(run: Run) -> Iterator[Slice]:
+    return read_segments(run.segments)
+
+
+def _closed_slices(run: Run) -> Iterator[Slice]:
+    """Those of closed segments; then says that there will be more."""
+    last = max((segment.number for segment in segments_in(run.segments) if segment.sealed), default=0)
+    for number, piece in read_numbered(run.segments):
+        if number > last:
+            break
+        yield piece
+    raise _NoMoreYet
 
 
 def _commit(database: Database, group: Group, bounds: _Bounds) -> None:

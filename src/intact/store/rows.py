@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,15 @@ import pyarrow.compute as pc
 
 from intact.model.codec import bounded, finite
 from intact.model.effects import CauseKind, Kind
-from intact.model.facts import Fact, LlmCall, Loss, Process, StageCount
+from intact.model.facts import Fact, LlmCall, Loss, StageCount
 from intact.model.slice import Slice
+from intact.store.lineage import Lineage, text_of
+from intact.store.reducers import CreateMemory, IoReducer
+from intact.store.roles import Roles
 from intact.store.runs import Run
 from intact.store.tables import BY_NAME, CONTENT, FACT_TABLES, column_type
+
+Batch: TypeAlias = pa.RecordBatch
 
 _ARROW = {
     "UInt64": pa.uint64(),
@@ -24,15 +29,34 @@ _ARROW = {
     "Float64": pa.float64(),
     "String": pa.string(),
 }
-# A comm for more processes than this is not remembered; the oldest are forgotten.
-MAX_NAMED_PROCESSES = 100_000
-
 _LABELS = {
     "kind": [Kind(code).label if code in Kind._value2member_map_ else "unknown" for code in range(256)],
     "cause_kind": [
         CauseKind(code).name.lower() if code in CauseKind._value2member_map_ else "unknown" for code in range(256)
     ],
 }
+_COMMON_NAMES = {"process_id": "gprocess_id", "tid": "syscall_thread"}
+# Reads and writes as they came, beside their aggregates under "io".
+RAW_IO = "raw_io"
+TABLE_OF_FAMILY = {
+    "process": "proc_ops_event",
+    "io": "file_agg_event",
+    RAW_IO: "file_event",
+    "net": "net_event",
+    "credential": "proc_perm_event",
+    "signal": "proc_signal_event",
+    "block": "proc_block_event",
+}
+_MAP = pa.schema(
+    [
+        pa.field("revision", pa.uint64()),
+        pa.field("id", pa.uint64()),
+        pa.field("name", pa.string()),
+        pa.field("pid", pa.uint32()),
+        pa.field("biz_type", pa.uint8()),
+        pa.field("agent_process_id", pa.uint64()),
+    ]
+)
 # our column of a family -> the table's, where the names differ
 _RENAMED = {
     "process": {
@@ -42,65 +66,82 @@ _RENAMED = {
         "exe": "exec_path",
         "comm": "process_kname",
     },
-    "file": {"process_id": "gprocess_id", "tid": "syscall_thread", "path": "full_path"},
-    "io": {"process_id": "gprocess_id", "tid": "syscall_thread", "path": "full_path", "count": "event_count"},
-    "net": {"process_id": "gprocess_id", "tid": "syscall_thread"},
+    "file": {**_COMMON_NAMES, "path": "full_path"},
+    "io": {**_COMMON_NAMES, "path": "full_path", "count": "event_count"},
+    "net": _COMMON_NAMES,
+    "credential": _COMMON_NAMES,
+    "signal": _COMMON_NAMES,
+    "block": {**_COMMON_NAMES, "exe": "exec_path"},
 }
 
 
-class Naming:
-    """The last known comm of each process, for rows that do not carry it."""
+class Memory:
+    """What the rows of one slice owe to the slices before it; told of every slice of a run, in order."""
 
     def __init__(self) -> None:
-        self._comms: dict[int, str] = {}
+        self.lineage = Lineage()
+        self._io = IoReducer()
+        self._creates = CreateMemory()
+        self._roles = Roles()
 
-    def learn(self, piece: Slice) -> None:
-        for fact in piece.facts:
-            if isinstance(fact, Process) and fact.comm is not None:
-                self._put(fact.id, fact.comm)
-        batch = piece.effects.get("process")
-        if batch is not None:
-            kinds, ids, children, comms = (
-                batch.column(name).to_pylist() for name in ("kind", "process_id", "child_id", "comm")
-            )
-            for kind, process, child, comm in zip(kinds, ids, children, comms, strict=True):
-                self._put(child if kind == Kind.FORK and child else process, comm)
+    def take(self, piece: Slice) -> dict[str, list[Batch]]:
+        """The rows of the effects of a slice by family, reduced; reads and writes come when they are complete."""
+        self.lineage.learn(piece)
+        given = {family: self._named(family, batch) for family, batch in piece.effects.items() if batch.num_rows}
+        answer: dict[str, list[Batch]] = {}
+        for family, batch in given.items():
+            if family == "file":
+                batch = batch.append_column("is_repeat", pa.array(self._creates.repeats(batch)))
+            elif family == "net":
+                batch = batch.append_column("role", self._roles.of(batch))
+            answer[RAW_IO if family == "io" else family] = [batch]
+        reduced = self._io.add(given.get("io"), given.get("file"), piece.until_ns)
+        if reduced is not None:
+            answer["io"] = reduced.to_batches()
+        return answer
 
-    def comms(self, processes: pa.Array) -> pa.Array:
-        """The comm of each row's process; empty where it is not known."""
-        unique, inverse = np.unique(processes.to_numpy(zero_copy_only=False), return_inverse=True)
-        names = pa.array([self._comms.get(int(process), "") for process in unique], pa.string())
-        return pa.DictionaryArray.from_arrays(pa.array(inverse.astype(np.int32)), names).cast(pa.string())
+    def skip(self, piece: Slice) -> None:
+        """Learn from a slice whose rows are in the store."""
+        self.take(piece)
+        self.lineage.changes()
 
-    def _put(self, process: int, comm: str) -> None:
-        self._comms.pop(process, None)
-        self._comms[process] = _text(comm)
-        if len(self._comms) > MAX_NAMED_PROCESSES:
-            del self._comms[next(iter(self._comms))]
+    def finish(self) -> list[Batch]:
+        """Reads and writes that were still waiting."""
+        rest = self._io.finish()
+        return [] if rest is None else rest.to_batches()
+
+    def _named(self, family: str, batch: Batch) -> Batch:
+        renamed = _RENAMED.get(family, _COMMON_NAMES)
+        batch = batch.rename_columns([renamed.get(name, name) for name in batch.schema.names])
+        if "process_kname" not in batch.schema.names:
+            batch = batch.append_column("process_kname", self.lineage.comms(batch.column("gprocess_id")))
+        return batch
 
 
 class Group:
     """What a group of segments adds, gathered slice by slice."""
 
-    def __init__(self, run: Run, first: int) -> None:
+    def __init__(self, run: Run, first: int, *, raw_reads: bool = False) -> None:
         self.run = run
         self.first = first
+        self._raw_reads = raw_reads
         self.last = first
         self.rows = 0
         self.until_ns = 0
-        self._effects: dict[str, list[pa.RecordBatch]] = {}
+        self._effects: dict[str, list[Batch]] = {}
+        self._processes: dict[int, dict[str, Any]] = {}
         self._links: list[pa.RecordBatch] = []
         # a fact replaces an earlier one of its id: only the last of the group is inserted
         self._facts: dict[type[Fact], dict[object, tuple[int, Fact]]] = {}
 
-    def add(self, piece: Slice, naming: Naming, revision: int) -> None:
+    def add(self, piece: Slice, memory: Memory, revision: int) -> None:
         """Take a slice; its facts are numbered from `revision` on."""
         self.until_ns = max(self.until_ns, piece.until_ns)
-        naming.learn(piece)
-        for family, batch in piece.effects.items():
-            if batch.num_rows:
-                self._effects.setdefault(family, []).append(_renamed(family, batch, naming))
-                self.rows += batch.num_rows
+        for family, batches in memory.take(piece).items():
+            if family != RAW_IO or self._raw_reads:
+                self._effects.setdefault(family, []).extend(batches)
+            self.rows += sum(batch.num_rows for batch in batches if family != "io")
+        self._note_processes(memory, revision)
         if piece.links is not None and piece.links.num_rows:
             self._links.append(piece.links)
             self.rows += piece.links.num_rows
@@ -111,13 +152,39 @@ class Group:
                 self._facts.setdefault(kind, {})[key] = (place, fact)
                 self.rows += 1
 
+    def next(self, first: int) -> "Group":
+        """The group after this one."""
+        return Group(self.run, first, raw_reads=self._raw_reads)
+
+    def finish(self, memory: Memory) -> None:
+        """Take what comes with the end of the run."""
+        self._effects.setdefault("io", []).extend(memory.finish())
+
+    def _note_processes(self, memory: Memory, revision: int) -> None:
+        for process, known in memory.lineage.changes():
+            self._processes[process] = {
+                "revision": revision,
+                "id": process,
+                "name": known.comm,
+                "pid": known.pid,
+                "biz_type": int(known.agent != 0),
+                "agent_process_id": known.agent,
+            }
+
     def tables(self) -> Iterable[tuple[str, pa.Table]]:
         """The rows by table; tables that get none are left out."""
         for family, batches in self._effects.items():
+            if not batches:
+                continue
             rows = pa.Table.from_batches(batches)
             for name, part in _by_table(family, rows):
                 if part.num_rows:
                     yield name, self._of_run(name, part)
+        if self._processes:
+            yield (
+                "gprocess_map",
+                self._of_run("gprocess_map", pa.Table.from_pylist(list(self._processes.values()), _MAP)),
+            )
         if self._links:
             links = pa.Table.from_batches(self._links)
             yield "link", self._of_run("link", _labelled(links, "cause_kind"))
@@ -133,6 +200,9 @@ class Group:
             "run_id": pa.array([self.run.id], pa.string()),
             "root_pid": pa.array([host.root_tgid], pa.uint32()),
             "root_process_id": pa.array([self.run.root_process_id], pa.uint64()),
+            "tenant_id": pa.array([self.run.tenant_id], pa.uint32()),
+            "is_recording": pa.array([self.run.is_recording], pa.bool_()),
+            "host": pa.array([text_of(host.name)], pa.string()),
         }
         zeros = pa.array(np.zeros(rows.num_rows, np.int32))
         given = BY_NAME[name].given
@@ -170,39 +240,35 @@ def run_rows(run: Run, revision: int) -> pa.Table:
     row = {
         "run_id": run.id,
         "revision": revision,
-        "name": _text(run.name),
-        "command": [_text(word) for word in run.command],
+        "name": text_of(run.name),
+        "command": [text_of(word) for word in run.command],
         "started_ns": run.started_ns,
         "ended_ns": run.ended_ns,
         "exit_code": run.exit_code,
-        "host": _text(run.host.name),
-        "boot_id": _text(run.host.boot_id),
-        "kernel": _text(run.host.kernel),
-        "intact_version": _text(run.intact_version),
+        "host": text_of(run.host.name),
+        "boot_id": text_of(run.host.boot_id),
+        "kernel": text_of(run.host.kernel),
+        "intact_version": text_of(run.intact_version),
         "root_process_id": run.root_process_id,
-        "problem": None if run.problem is None else _text(run.problem),
+        "problem": None if run.problem is None else text_of(run.problem),
+        "tenant_id": run.tenant_id,
+        "is_recording": run.is_recording,
     }
     types = {"revision": pa.uint64(), "root_process_id": pa.uint64(), "command": pa.list_(pa.string())}
+    types |= {"tenant_id": pa.uint32(), "is_recording": pa.bool_()}
     types |= dict.fromkeys(("started_ns", "ended_ns", "exit_code"), pa.int64())
     return pa.table({name: pa.array([value], types.get(name, pa.string())) for name, value in row.items()})
-
-
-def _renamed(family: str, batch: pa.RecordBatch, naming: Naming) -> pa.RecordBatch:
-    names = [_RENAMED[family].get(name, name) for name in batch.schema.names]
-    batch = batch.rename_columns(names)
-    if "process_kname" not in names:
-        batch = batch.append_column("process_kname", naming.comms(batch.column("gprocess_id")))
-    return batch
 
 
 def _by_table(family: str, rows: pa.Table) -> Iterable[tuple[str, pa.Table]]:
     labelled = _labelled(rows, "kind")
     if family == "file":
-        is_open = pc.equal(rows.column("kind"), int(Kind.FILE_OPEN))
+        # a repeated create is the open of a file that was there
+        is_open = pc.or_(pc.equal(rows.column("kind"), int(Kind.FILE_OPEN)), rows.column("is_repeat"))
         yield "file_open_event", labelled.filter(is_open)
         yield "file_mgmt_event", labelled.filter(pc.invert(is_open))
     else:
-        yield {"process": "proc_ops_event", "io": "file_agg_event", "net": "net_event"}[family], labelled
+        yield TABLE_OF_FAMILY[family], labelled
 
 
 def _labelled(rows: pa.Table, column: str) -> pa.Table:
@@ -218,20 +284,15 @@ def _column(kind: str, hint: Any, values: list[Any]) -> pa.Array:
     if kind.startswith("Array("):
         item = kind.removeprefix("Array(").removesuffix(")")
         if item == "String":
-            values = [[_text(text) for text in value] for value in values]
+            values = [[text_of(text) for text in value] for value in values]
         return pa.array([list(value) for value in values], pa.list_(_ARROW[item]))
     if kind == "String":
         is_text = hint is str or hint == str | None
         values = [
-            value if value is None and nullable else _text(value) if is_text else _json(value) for value in values
+            value if value is None and nullable else text_of(value) if is_text else _json(value) for value in values
         ]
     return pa.array(values, _ARROW[kind])
 
 
 def _json(value: Any) -> str:
     return json.dumps(finite(bounded(value)), separators=(",", ":"))
-
-
-def _text(text: str) -> str:
-    """Lone surrogates, which stand for bytes that are no UTF-8, have no place in a column."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -20,6 +20,7 @@ from intact.model.slice import Host
 from intact.store.segments import has_writer, segments_in
 
 FORMAT = 1
+DEFAULT_TENANT = 1
 RUN_FILE = "run.json"
 MAX_RUN_FILE_BYTES = 4 << 20  # a command line is at most 2 MiB
 
@@ -36,6 +37,7 @@ class Run:
     ended_ns: int | None = None
     exit_code: int | None = None
     problem: str | None = None
+    tenant_id: int = DEFAULT_TENANT
     intact_version: str = __version__
     directory: Path = Path()
 
@@ -49,6 +51,11 @@ class Run:
         if not self.host.root_tgid:
             return 0
         return process_id(host_hash(self.host.boot_id), self.host.root_tgid, self.host.root_start_ns)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether one command was recorded, on purpose; else the sensor watched."""
+        return self.host.root_tgid != 0
 
     @property
     def is_going(self) -> bool:
@@ -231,6 +238,7 @@ def _run_of(body: dict[str, Any], directory: Path) -> Run:
         exit_code=body["exit_code"],
         problem=body["problem"],
         intact_version=str(body["intact_version"]),
+        tenant_id=int(body.get("tenant_id", DEFAULT_TENANT)),
         directory=directory,
     )
 
