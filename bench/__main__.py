@@ -25,6 +25,9 @@ BENCHES = (
     Bench("assemble", "bench.assemble"),
     Bench("attribution", "bench.attribution.command"),
     Bench("decode", "bench.decode"),
+    Bench("latency", "bench.latency"),
+    Bench("overhead", "bench.overhead"),
+    Bench("throughput", "bench.throughput"),
 )
 
 

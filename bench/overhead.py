@@ -4,7 +4,6 @@
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 from tests.agents.run import available, command
 from tests.standin import Script, Standin, Step, ToolCall
 
+from bench.outcome import Outcome
 from bench.pairs import Ratio, compare
 
 ROOT = Path(__file__).parents[1]
@@ -213,26 +213,22 @@ PARTS = {
 }
 
 
-def main(argv: Sequence[str]) -> dict[str, object]:
-    """Run the parts asked for; the result as JSON, each ratio beside its bar."""
+def measure(argv: Sequence[str]) -> Outcome:
+    """Run the parts asked for; each ratio beside its bar."""
     parser = argparse.ArgumentParser(prog="python -m bench overhead")
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     results: list[dict[str, object]] = []
+    reached = True
     with tempfile.TemporaryDirectory(prefix="intact-bench-") as directory:
         bench = Bench(Path(directory))
         for part in options.only:
             for ratio in PARTS[part](bench, options.pairs, options.seed):
                 bar = BARS.get(ratio.name)
-                print(
-                    ratio.line() + (f"  bar {bar}: {'held' if ratio.high <= bar else 'NOT HELD'}" if bar else ""),
-                    flush=True,
-                )
+                held = bar is None or ratio.high <= bar
+                reached = reached and held
+                print(ratio.line() + (f"  bar {bar}: {'held' if held else 'NOT HELD'}" if bar else ""), flush=True)
                 results.append({**asdict(ratio), "bar": bar})
-    return {"pairs": options.pairs, "seed": options.seed, "ratios": results}
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1:]), indent=1))
+    return Outcome(report={"pairs": options.pairs, "seed": options.seed, "ratios": results}, reached=reached)

@@ -6,6 +6,7 @@ closed as it is.
 
 import json
 import os
+import resource
 import sys
 import threading
 from collections.abc import Iterator
@@ -128,6 +129,7 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         directory.save(run)
         if capture is not None:
             close_capture(capture, run)
+        print(own_cost(), file=sys.stderr)
         if problem:
             pipe.say(error=problem, text=summary.text(ended_ns - run.started_ns))
         else:
@@ -177,6 +179,12 @@ def close_capture(capture: CaptureWriter, run: Run) -> None:
         capture.close(Ending(ended_ns=run.ended_ns, exit_code=run.exit_code))
     except OSError as error:
         print(f"the capture file ended early: {error.strerror}", file=sys.stderr)
+
+
+def own_cost() -> str:
+    """What this process has used, in words; `record -v` tells it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return f"recorder: {used.ru_utime:.3f} s user, {used.ru_stime:.3f} s system, {used.ru_maxrss // 1024} MiB at most"
 
 
 def exit_of(status: dict[str, Any]) -> int | None:
