@@ -63,11 +63,12 @@ def followed(data: Path, *, show_late: bool) -> list[float]:
         time.sleep(0.05)
     line = [INTACT, "show", "--data", str(data), "--follow", "--json"]
     delays: list[float] = []
-    started_ns = time.time_ns()
+    following_ns = 0
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as follower:
         assert follower.stdout is not None
         for text in follower.stdout:
             told = json.loads(text)
+            following_ns = following_ns or time.time_ns()
             link = told.get("link")
             # What happened before the follower was up could not be read earlier.
             if (

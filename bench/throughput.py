@@ -53,7 +53,6 @@ def measure(argv: Sequence[str]) -> Outcome:
         "memory_mib": memory,
         "complete": complete,
     }
-    print(
-        f"{effects:,} effects, {ns:.0f} ns user each, {memory} MiB, {'none lost' if complete else 'SOME LOST'}, {took:.1f} s in all"
-    )
+    kept = "none lost" if complete else "SOME LOST"
+    print(f"{effects:,} effects, {ns:.0f} ns user each, {memory} MiB, {kept}, {took:.1f} s in all")
     return Outcome(report=report, reached=complete and ns <= BARS["user_ns"] and memory <= BARS["memory_mib"])
