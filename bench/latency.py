@@ -75,7 +75,7 @@ def followed(data: Path, *, show_late: bool) -> list[float]:
                 told["type"] == "effect"
                 and link
                 and link["cause_kind"] == "tool_call"
-                and told["end_ns"] > started_ns + 10**9
+                and told["end_ns"] > following_ns
             ):
                 delays.append((time.time_ns() - told["end_ns"]) / 1e9)
                 if delays[-1] > BAR_S and show_late:
