@@ -103,7 +103,7 @@ def test_a_run_is_ingested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     data = DataDirectory(tmp_path)
     run = record(data, 40)
     with Database(data) as database:
-        assert ingest_run(database, run, back) == Ingested(groups=3, final=True)
+        assert ingest_run(database, run, back) == Ingested(groups=4, final=True)
         check_whole(database, run, 40)
         assert ingest_run(database, run, back) == Ingested(groups=0, final=True)
         check_whole(database, run, 40)

@@ -80,6 +80,18 @@ def effects_of(database: Database, run_id: str, where: dict[str, str] | None = N
     return rows
 
 
+def effects_page(database: Database, run_id: str, condition: str, limit: int, **parameters: Any) -> list[Row]:
+    """The first `limit` effects of a run that meet a condition over `at_ns` and `id`, in the order of `effects_of`."""
+    given = f"WHERE run_id = {{run:String}} AND ({condition})"
+    times = " UNION ALL ".join(
+        f"(SELECT at_ns FROM {_SOURCES.get(table, table)} {given} ORDER BY at_ns LIMIT {limit:d})" for table in COLUMNS
+    )
+    last = f"SELECT max(at_ns) AS last FROM (SELECT at_ns FROM ({times}) ORDER BY at_ns LIMIT {limit:d})"
+    until_ns = database.rows(last, run=run_id, **parameters).column(0)[0].as_py()
+    where = dict.fromkeys(COLUMNS, f"({condition}) AND at_ns <= {{until:Int64}}")
+    return effects_of(database, run_id, where, until=until_ns, **parameters)[:limit]
+
+
 def _build(values: Iterable[tuple[Any, ...]], build: Callable[..., Row]) -> Iterator[Row]:
     for identity, kind, process, at_ns, end_ns, result, uid, gid, *rest in values:
         row = dict(_ABSENT)

@@ -9,6 +9,8 @@ from intact.store.database import Database
 
 Row = dict[str, Any]
 
+ALWAYS = (-(1 << 63), (1 << 63) - 1)
+
 
 def latest(table: str) -> str:
     """The last revision of each fact of a run."""
@@ -89,7 +91,7 @@ SELECT if(t.cause_id = 0, NULL, toString(t.cause_id)) AS cause_id, t.cause_kind 
 FROM (SELECT * FROM link WHERE run_id = {run:String} LIMIT 1 BY id, revision) AS t
 INNER JOIN (SELECT effect_id, max(revision) AS last FROM link WHERE run_id = {run:String} GROUP BY effect_id) AS m
     ON t.effect_id = m.effect_id AND t.revision = m.last
-WHERE t.confidence > 0
+WHERE t.confidence > 0 AND t.at_ns >= {from:Int64} AND t.at_ns < {to:Int64}
 ORDER BY t.at_ns, toString(t.effect_id), t.confidence DESC, toString(t.cause_id)
 """
 
@@ -144,8 +146,13 @@ def findings_of(database: Database, run_id: str) -> list[Row]:
     return database.rows(FINDINGS, run=run_id).to_pylist()
 
 
-def links_of(database: Database, run_id: str) -> list[Row]:
-    columns = [column.to_pylist() for column in database.rows(LINKS, run=run_id).columns]
+def links_of(
+    database: Database, run_id: str, *, between: tuple[int, int] = ALWAYS, limit: int | None = None, offset: int = 0
+) -> list[Row]:
+    """The links that stand, by time and effect; `between` is from the first to before the second time."""
+    sql = LINKS if limit is None else f"{LINKS} LIMIT {limit:d} OFFSET {offset:d}"
+    rows = database.rows(sql, run=run_id, **{"from": between[0], "to": between[1]})
+    columns = [column.to_pylist() for column in rows.columns]
     names = {bits: basis_names(bits) for bits in set(columns[3])}
     return [
         {

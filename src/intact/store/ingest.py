@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -27,6 +27,8 @@ Back: TypeAlias = Callable[[Iterable[Slice], Host], Iterator[Slice]]
 INTENT_FILE = "ingest.json"
 # Groups smaller than this make many small parts; one segment is at most a million rows.
 GROUP_ROWS = 250_000
+# What comes of a run that goes on is in the store at the latest so much later, and the time of the insert.
+COMMIT_S = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class Ingested:
 
     groups: int
     final: bool
+    rows: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ def ingest_run(database: Database, run: Run, back: Back, *, raw_reads: bool = Fa
     ingestion = Ingestion(database, run, raw_reads=raw_reads)
     if not ingestion.is_final:
         ingestion.take_all(back, _closed_slices(run) if going else _all_slices(run))
-    return Ingested(groups=ingestion.groups, final=ingestion.is_final)
+    return Ingested(groups=ingestion.groups, final=ingestion.is_final, rows=ingestion.rows)
 
 
 def is_ingested(database: Database, run: Run) -> bool:
@@ -87,6 +90,8 @@ class Ingestion:
         self.groups = 0
         self.rows = 0
         self.until_ns = 0  # of what is in the store
+        self.checked_ns = 0  # what was in the spool at this time is in the store; kept by `follow`
+        self.is_urgent = False  # set to have `follow` commit at once
         self.is_final = done is not None and done.final
         self._database = database
         self._watch = watch  # told of each slice that is new to the store
@@ -112,40 +117,52 @@ class Ingestion:
             return
         self._finish()
 
-    def commit(self) -> None:
-        """Commit what was taken so far. A group that an earlier process had begun is first brought to its end."""
-        if self._forced is not None and self._group.first == self._forced.first and self._number < self._forced.last:
-            return
+    def commit(self) -> bool:
+        """Commit what was taken so far; False if it has to wait: a group that was begun before is first brought to its end."""
+        if self._bounds() is self._forced and self._number < self._forced.last:
+            return False
         if self._group.rows:
             self._put(self._bounds())
+        return True
 
-    def follow(self, back: Back, *, is_going: Callable[[], bool], latest: Callable[[], Run], every_s: float) -> None:
-        """Take the slices of a growing run as they come, until it has ended; at most `every_s` late.
+    def follow(
+        self, back: Back, *, is_going: Callable[[], bool], latest: Callable[[], Run], is_stopped: Callable[[], bool]
+    ) -> None:
+        """Take the slices of a growing run as they come, until it has ended; what came is committed now and then.
 
         Args:
             back: as for `ingest_run`.
             is_going: whether more may come.
             latest: the run as it is told now, asked when it has ended.
-            every_s: how often what came is committed.
+            is_stopped: whether to leave off; a later ingestion goes on from there.
         """
-        due = time.monotonic() + every_s
         self._tell()
+        due = time.monotonic() + COMMIT_S
+        asked_ns = time.time_ns()
 
         def more() -> bool:
-            # The reader asks this when all it gave has gone through the stages.
-            nonlocal due
-            if time.monotonic() >= due:
-                self.commit()
-                due = time.monotonic() + every_s
-            return is_going()
+            # The reader asks this before it reads on, hence when all it gave has gone through the stages.
+            nonlocal due, asked_ns
+            before_ns, asked_ns = asked_ns, time.time_ns()
+            if (self.is_urgent or time.monotonic() >= due) and self.commit():
+                self.is_urgent = False
+                self.checked_ns = before_ns
+                due = time.monotonic() + COMMIT_S
+            return is_going() and not is_stopped()
 
-        def timed() -> Iterator[Slice]:
+        def slices() -> Iterator[Slice]:
+            nonlocal due
             for piece in read_segments(self.run.segments, follow=more):
-                more()
+                if time.monotonic() >= due and self.commit():  # where more comes than can be read, it is never asked
+                    due = time.monotonic() + COMMIT_S
+                if is_stopped():
+                    break
                 yield piece
+            if is_stopped():
+                raise _NoMoreYet
             self.run = self._group.run = latest()
 
-        self.take_all(back, timed())
+        self.take_all(back, slices())
 
     def _counted(self, slices: Iterator[Slice]) -> Iterator[Slice]:
         for piece in slices:

@@ -181,6 +181,10 @@ class DataDirectory:
                     found.append(run)
         return sorted(found, key=lambda run: (run.started_ns, run.id))
 
+    def reload(self, run: Run) -> Run:
+        """The run as its `run.json` tells it now."""
+        return _read_run(run.directory) or run
+
     def run(self, wanted: str | None = None) -> Run:
         """The run of this id, of this name, or whose id or name begins so; the latest if None.
 
