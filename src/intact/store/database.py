@@ -19,6 +19,7 @@ import pyarrow as pa
 from intact.model.errors import IntactError
 from intact.store.runs import DataDirectory
 from intact.store.schema import LEDGER, prepare, prepare_ledger, version, widen_ledger
+from intact.store.sources import DEFAULT_SOURCES, NORMAL, insert_sources
 from intact.store.tables import DATABASE, Table
 
 # An engine takes nine tenths of the machine unless told; 5 GB of mark cache is its default.
@@ -107,6 +108,10 @@ class Database:
             connection.query(f"USE {DATABASE}", "TSV")
         return connection
 
+    def view(self) -> "View":
+        """The same store over a connection of its own, for another thread; to be closed before this one is."""
+        return View(self)
+
     def _address(self) -> str:
         options = {
             "max_server_memory_usage": MEMORY_BYTES,
@@ -139,7 +144,23 @@ class Database:
             if found:
                 widen_ledger(self.execute)
             prepare(self.execute, found)
+            self._register_sources()
         self.execute(f"USE {DATABASE}")
+
+    def _register_sources(self) -> None:
+        known = set(self.rows(f"SELECT DISTINCT id FROM {DATABASE}.data_source").column(0).to_pylist())
+        missing = [(source, source.hours, NORMAL) for source in DEFAULT_SOURCES if source.id not in known]
+        if missing:
+            self.execute(insert_sources(missing, "0"))
+
+
+class View(Database):
+    """An open store seen by one more thread."""
+
+    def __init__(self, database: Database) -> None:  # the lock is the other's
+        self.data = database.data
+        self._lock = -1
+        self._connection = database.connect()
 
 
 def query_arrow(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
