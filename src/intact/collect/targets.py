@@ -4,8 +4,10 @@ A file is looked at once (an inode is what a uprobe hangs on). Before the comman
 it is done in a thread, since a program of 300 MB takes a second to search and the rings have to be drained meanwhile.
 """
 
+import contextlib
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +30,7 @@ MAX_FILES = 65536
 MAX_MAPS_BYTES = 4 << 20
 MAX_NOTES = 64
 MAX_TALKERS = 4096
+PROGRAM_NICE = -10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,22 @@ class Targets:
         self._uprobes = uprobes
         self._cache = cache
         self._done: dict[_File, str] = {}  # why it is not hooked, "" if it is
+        self._hooked: dict[int, int] = {}  # inode -> boot clock when its hooks were on
+        self._asked: dict[tuple[int, int, int], None] = {}  # talkers looked at for how early they were heard
         self._pending: list[Future[list[str]]] = []
         self._again: list[tuple[float, int]] = []
         self._notes: list[str] = []
         self._exes: dict[tuple[int, int], tuple[str, _File | None]] = {}  # of talkers, read while they run
         self._next_check = 0.0
         self._closed = False
+        self._busy: set[_File] = set()
+        # Two threads may come upon one file: it is searched and hooked by the first.
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tls-targets")
+        # A program that was just started is searched at once, beside what others map: it may talk within half a second.
+        self._programs = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="tls-programs", initializer=_hurry, initargs=(PROGRAM_NICE,)
+        )
 
     def expect(self, command: str | None, search: str | None = None) -> None:
         """Hook what `command` (None: any) is expected to use; returns when that is done."""
@@ -83,7 +95,8 @@ class Targets:
     def close(self) -> None:
         """Take the hooks off; who was not heard can still be asked. May be called twice."""
         self._closed = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._programs):
+            pool.shutdown(wait=True, cancel_futures=True)
         self._uprobes.detach()
 
     def _follow(self, now: float) -> None:
@@ -98,7 +111,8 @@ class Targets:
 
     def _submit(self, mapped: Mapped) -> None:
         if len(self._pending) < MAX_PENDING:
-            self._pending.append(self._pool.submit(self._look_at, mapped))
+            pool = self._programs if mapped.is_exec else self._pool
+            self._pending.append(pool.submit(self._look_at, mapped))
 
     def _reap(self, *, wait: bool) -> None:
         running = []
@@ -151,8 +165,16 @@ class Targets:
 
     def _hook(self, path: str, status: os.stat_result, *, is_program: bool) -> list[str]:
         file = _File(status.st_dev, status.st_ino, status.st_ctime_ns)
-        if file in self._done or len(self._done) >= MAX_FILES:
-            return []
+        with self._lock:
+            if file in self._done or file in self._busy or len(self._done) >= MAX_FILES:
+                return []
+            self._busy.add(file)
+        try:
+            return self._resolve(path, file, status, is_program=is_program)
+        finally:
+            self._busy.discard(file)
+
+    def _resolve(self, path: str, file: _File, status: os.stat_result, *, is_program: bool) -> list[str]:
         # Only large programs have a TLS library without symbols inside.
         resolution = resolve(path, deep=is_program and status.st_size >= NATIVE_BYTES, cache_directory=self._cache)
         if not resolution.functions:
@@ -160,6 +182,8 @@ class Targets:
             return []
         problem = self._uprobes.attach(path, resolution.functions)
         self._done[file] = problem
+        if not problem:
+            self._hooked[status.st_ino] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         return [f"{os.readlink(path)}: TLS functions found but not hooked: {problem}"] if problem else []
 
     def _unheard(self, grace_ns: int) -> Iterator[Unheard]:
@@ -168,14 +192,15 @@ class Targets:
         found: dict[tuple[int, int, str, int], Unheard] = {}
         for talker in self._uprobes.talkers():
             exe = self._exe_of(talker)
-            count = talker.earlier_unheard + self._is_unheard(talker, before)
+            late_ns = self._late_ns(talker)
+            count = talker.earlier_unheard + self._is_unheard(talker, before) + (late_ns > 0)
             # The table is read often: what is settled, and what a process gone by now left, is not kept in it.
             if count or (talker.hello_ns <= before and (talker.heard or not exe)):
                 self._uprobes.forget(talker)
             if not count:
                 continue
             key = (talker.tgid, talker.start_ns, talker.address, talker.port)
-            known = found.get(key) or self._describe(talker, exe)
+            known = found.get(key) or self._describe(talker, exe, late_ns)
             found[key] = replace(
                 known,
                 connections=known.connections + count,
@@ -189,6 +214,21 @@ class Targets:
             return False
         return talker.sends > 0 or not self._uprobes.is_hooked(talker.tgid)
 
+    def _late_ns(self, talker: Talker) -> int:
+        """How long after the connection began the first hooks of its process were on; 0: before, or not known."""
+        key = (talker.tgid, talker.fd, talker.hello_ns)
+        if not talker.heard or key in self._asked:
+            return 0
+        if len(self._asked) >= MAX_TALKERS:
+            self._asked.pop(next(iter(self._asked)))
+        self._asked[key] = None
+        inodes = [inode for _, inode in _mapped_files(talker.tgid)]
+        _, exe = self._exes.get((talker.tgid, talker.hello_ns), ("", None))
+        if exe is not None:
+            inodes.append(exe.inode)
+        since = [self._hooked[inode] for inode in inodes if inode in self._hooked]
+        return max(0, min(since) - talker.hello_ns) if since else 0
+
     def _exe_of(self, talker: Talker) -> str:
         key = (talker.tgid, talker.hello_ns)  # an exec gives the process another exe
         if key not in self._exes:
@@ -200,11 +240,13 @@ class Targets:
             self._exes[key] = (exe, _identity(f"/proc/{talker.tgid}/exe"))
         return self._exes[key][0]
 
-    def _describe(self, talker: Talker, exe: str) -> Unheard:
+    def _describe(self, talker: Talker, exe: str, late_ns: int) -> Unheard:
         _, file = self._exes.get((talker.tgid, talker.hello_ns), ("", None))
         why = self._done.get(file, "") if file else ""
         if self._uprobes.is_hooked(talker.tgid):
             why = "its hooked functions were not used for this"
+        if late_ns:
+            why = f"its functions were found only {late_ns / 1e6:.0f} ms after it began, what was said before is missing"
         return Unheard(
             tgid=talker.tgid,
             start_ns=talker.start_ns,
@@ -215,6 +257,12 @@ class Targets:
             port=talker.port,
             reason=why or "no TLS functions found",
         )
+
+
+def _hurry(nice: int) -> None:
+    """Let this thread go before what is observed, where we may."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
 
 
 def _identity(path: str) -> _File | None:
