@@ -1,0 +1,338 @@
+"""Holds policies over one cgroup: proves each mechanism, applies the rules, tells the hits and the status."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from intact.govern.bpf_calls import map_keys, map_lookup
+from intact.govern.cgroup_net import CgroupNet
+from intact.govern.exec_kill import ExecKill
+from intact.govern.fanotify import STALL_S, Fanotify
+from intact.govern.hits import Hit, hit_of_gate, hit_of_record, rows
+from intact.govern.kernel import Kernel, Scope, zeroed
+from intact.govern.layouts import COUNTERS, RULES, Member
+from intact.govern.observe import Observer
+from intact.govern.plan import (
+    CGROUP,
+    EXEC_KILL,
+    FANOTIFY,
+    NONE,
+    NOT_ENFORCED,
+    OBSERVE,
+    OBSERVED,
+    PREVENTED,
+    SECCOMP,
+    Part,
+    make_plan,
+)
+from intact.govern.policy import Policy
+from intact.govern.selftest import PASSED, Bench, bench, verdict
+from intact.model.errors import NotSupported, UsageError
+from intact.model.identity import host_hash, process_id
+from intact.model.slice import Host, Slice
+
+DRAIN_BYTES = 1 << 20
+NO_SECCOMP = "refusing a change of credentials is not built yet; action audit and kill work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartStatus:
+    """One mechanism's part of a rule."""
+
+    mechanism: str
+    effective: str  # prevented, stopped_after, observed, not_enforced
+    self_test: str  # passed, what went wrong, or "" where there is nothing to test
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleStatus:
+    """Asked against in effect, of one rule on one host. `effective` is that of its weakest part."""
+
+    policy: str
+    rule_id: str
+    host: str
+    asked: str
+    effective: str
+    fail: str
+    hits: int
+    parts: tuple[PartStatus, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_STRENGTH = (NOT_ENFORCED, OBSERVED, "stopped_after", PREVENTED)
+
+
+class Governor:
+    """Enforcement over one cgroup. `start`, then `hits` and `observe` as slices pass, then `close`."""
+
+    def __init__(
+        self, cgroup: Path, policies: Sequence[Policy], host: Host, *, kernel: Kernel, mount: Path, program: str = ""
+    ) -> None:
+        self.cgroup = cgroup
+        self.epoch = 1
+        self.stall_s = STALL_S
+        self.self_tests: dict[str, str] = {}
+        self._policies = tuple(policies)
+        self._host = host
+        self._kernel = kernel
+        self._mount = mount
+        self._program = program
+        self._unusable: dict[str, str] = {SECCOMP: NO_SECCOMP}
+        self._plan = make_plan((), {})
+        self._scope: Scope | None = None
+        self._net: CgroupNet | None = None
+        self._gate: Fanotify | None = None
+        self._observer = Observer((), self._identity)
+        self._buffer = np.empty(DRAIN_BYTES, np.uint8)
+        self._groups: dict[int, int] = {}  # tgid of an agent -> groups
+
+    def start(self) -> None:
+        """Prove the mechanisms and put the rules into effect.
+
+        Raises:
+            NotSupported: a rule with `fail: closed` cannot be held here.
+            UsageError: there are more rules than fit.
+        """
+        try:
+            self._kernel.load()
+            self._scope = Scope(self._kernel)
+            self._prove()
+            self._enter()
+            self._apply()
+        except BaseException:
+            self.close()
+            raise
+
+    def apply(self, policies: Sequence[Policy]) -> None:
+        """Replace all rules; errors as of `start`, and then the old rules stay."""
+        before = self._policies
+        self._policies = tuple(policies)
+        try:
+            self._apply()
+        except (NotSupported, UsageError):
+            self._policies = before
+            self._apply()
+            raise
+        self.epoch += 1
+
+    def learn(self, tgid: int, agent: str) -> None:
+        """Rules for agents of this name hold for this process and its descendants from here on."""
+        groups = self._plan.groups_of(agent)
+        if self._scope is not None and groups != self._groups.get(tgid, 1):
+            self._groups[tgid] = groups
+            self._scope.join(_descendants(tgid), groups)
+
+    def hits(self) -> list[Hit]:
+        """What the mechanisms did since the last call; kills whom a rule about addresses says to kill."""
+        found: list[Hit] = []
+        for ring in self._kernel.rings:
+            while self._kernel.waiting(ring):
+                drained = self._kernel.drain(ring, self._buffer)
+                data, size = self._buffer[: drained.bytes].tobytes(), ring.record_bytes
+                found += [
+                    hit_of_record(data[at : at + size], self._plan, self._host) for at in range(0, len(data), size)
+                ]
+                if not drained.bytes:
+                    break
+        for hit in found:
+            if hit.mechanism == CGROUP and hit.action == "kill":
+                self._kill(hit.pid)
+        if self._gate is not None:
+            found += [
+                hit_of_gate(told, self._plan, self._host)
+                for told in self._gate.hits()
+                if told["rule"] < len(self._plan.rules)
+            ]
+        return found
+
+    def observe(self, piece: Slice) -> list[Hit]:
+        """Hits of what can only be seen, in the effects of a slice."""
+        return self._observer.observe(piece)
+
+    def batch(self, hits: Sequence[Hit], *, clean: Callable[[str], str] = str) -> pa.RecordBatch:
+        """Hits as a batch of the family `block`; `clean` removes secrets from paths and arguments."""
+        return rows(hits, epoch=self.epoch, clean=clean)
+
+    def processes(self) -> set[tuple[int, int]]:
+        """Who is governed now: (tgid, start on the boot clock)."""
+        found: set[tuple[int, int]] = set()
+        if self._scope is not None:
+            for tid in map_keys(self._scope.members):
+                member = Member()
+                if map_lookup(self._scope.members, tid, member):
+                    found.add((member.tgid, member.start_ns))
+        return found
+
+    def losses(self) -> Mapping[str, int]:
+        """Hits that happened and are counted, but could not be told one by one."""
+        counters = self._kernel.counters(COUNTERS)
+        lost = {"ring_full": counters[2], "members_full": counters[3], "argv_clipped": counters[4]} if counters else {}
+        lost["gate_full"] = self._gate.dropped if self._gate is not None else 0
+        return {cause: count for cause, count in lost.items() if count}
+
+    def status(self) -> list[RuleStatus]:
+        """Asked against in effect, rule by rule."""
+        return [self._rule_status(index) for index in range(len(self._plan.rules))]
+
+    def close(self) -> None:
+        """Take everything off the kernel. May be called twice."""
+        if self._gate is not None:
+            self._gate.close()
+        if self._net is not None:
+            self._net.detach()
+        self._kernel.close()
+        self._scope = None
+
+    def _prove(self) -> None:
+        assert self._scope is not None
+        failures = self._kernel.attach()
+        if failures:
+            self._unusable[EXEC_KILL] = failures[0]
+        with bench(self.cgroup) as own:
+            self._scope.enter(own.cgroup)
+            net = CgroupNet(self._kernel, self._scope)
+            try:
+                net.attach(own.cgroup)
+            except NotSupported as error:
+                self._unusable[CGROUP] = str(error)
+            try:
+                self._try(own, net)
+            finally:
+                net.detach()
+                self._scope.leave()
+        self.hits()  # those of the self-test are nobody's
+        zeroed(self._kernel, "hits", RULES)
+        zeroed(self._kernel, "counters", COUNTERS)
+
+    def _try(self, own: Bench, net: CgroupNet) -> None:
+        assert self._scope is not None
+        plan = make_plan([own.policy()], self._unusable)
+        net.apply(plan.of(CGROUP))
+        ExecKill(self._scope).apply(plan.of(EXEC_KILL))
+        gate = None
+        try:
+            gate = Fanotify(own.cgroup, self._mount, self._scope.members, closed=False)
+            gate.apply(plan.of(FANOTIFY))
+            if gate.problems:
+                raise NotSupported(next(iter(gate.problems.values())))
+        except NotSupported as error:
+            self._unusable[FANOTIFY] = str(error)
+        told = own.tries(files=FANOTIFY not in self._unusable)
+        if gate is not None:
+            gate.close()
+        for mechanism in (CGROUP, EXEC_KILL, FANOTIFY):
+            reason = self._unusable.get(mechanism)
+            self.self_tests[mechanism] = found = reason or verdict(mechanism, told)
+            if found != PASSED:
+                self._unusable[mechanism] = reason or f"its self-test failed: {found}"
+
+    def _enter(self) -> None:
+        assert self._scope is not None
+        self._scope.enter(self.cgroup)
+        self._net = CgroupNet(self._kernel, self._scope)
+        if CGROUP not in self._unusable:
+            self._net.attach(self.cgroup)
+
+    def _apply(self) -> None:
+        assert self._scope is not None
+        assert self._net is not None
+        plan = make_plan(self._policies, self._unusable, program=self._program)
+        if len(plan.rules) > RULES:
+            raise UsageError(f"{len(plan.rules)} rules; at most {RULES}")
+        closed = [part for part in plan.parts if part.rule.fail == "closed"]
+        _refuse([part for part in closed if part.mechanism == NONE])
+        self._net.apply(plan.of(CGROUP))
+        ExecKill(self._scope).apply(plan.of(EXEC_KILL))
+        held = plan.of(FANOTIFY)
+        if held and self._gate is None:
+            must_hold = any(part in held for part in closed)
+            self._gate = Fanotify(self.cgroup, self._mount, self._scope.members, closed=must_hold, stall_s=self.stall_s)
+        if self._gate is not None:
+            self._gate.apply(held)
+            _refuse([part for part in closed if part in held and part.index in self._gate.problems])
+        self._observer = Observer(plan.of(OBSERVE), self._identity)
+        self._plan = plan
+
+    def _rule_status(self, index: int) -> RuleStatus:
+        rule = self._plan.rules[index]
+        mine = [part for part in self._plan.parts if part.index == index]
+        parts = tuple(self._part_status(part) for part in mine)
+        counted = self._kernel.counters(RULES, "hits") if self._scope is not None else ()
+        hits = counted[index] if index < len(counted) else 0
+        hits += self._observer.counts.get(index, 0)
+        hits += self._gate.counts.get(index, 0) if self._gate is not None else 0
+        return RuleStatus(
+            policy=mine[0].policy,
+            rule_id=rule.id,
+            host=self._host.name,
+            asked=rule.action,
+            effective=min((part.effective for part in parts), key=_STRENGTH.index),
+            fail=rule.fail,
+            hits=hits,
+            parts=parts,
+        )
+
+    def _part_status(self, part: Part) -> PartStatus:
+        effective, note = part.promise, part.note
+        if part.mechanism == FANOTIFY and self._gate is not None:
+            problem = self._gate.lost or self._gate.problems.get(part.index)
+            if problem:
+                effective, note = NOT_ENFORCED, problem
+        if part.mechanism == NONE:
+            effective = NOT_ENFORCED
+        return PartStatus(
+            mechanism=part.mechanism, effective=effective, self_test=self.self_tests.get(part.mechanism, ""), note=note
+        )
+
+    def _identity(self, pid: int) -> int:
+        member = Member()
+        if self._scope is None or not map_lookup(self._scope.members, pid, member):
+            return 0
+        return process_id(host_hash(self._host.boot_id), member.tgid, member.start_ns)
+
+    def _kill(self, pid: int) -> None:
+        """SIGKILL to a process that is governed; a number that went to another is not."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return  # it has ended
+        try:
+            if self._identity(pid):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _refuse(parts: Sequence[Part]) -> None:
+    if parts:
+        part = parts[0]
+        raise NotSupported(
+            f"rule {part.rule.id} has fail: closed and cannot be held: {part.note or 'its paths cannot be marked'}"
+        )
+
+
+def _descendants(tgid: int) -> set[int]:
+    """A process and those it made, as far as they are still its children's children."""
+    parents: dict[int, int] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                stat = Path(entry.path, "stat").read_text()
+            except OSError:
+                continue  # ended meanwhile
+            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    found = {tgid}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found

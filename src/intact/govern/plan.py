@@ -1,0 +1,152 @@
+"""Rules to mechanisms: which part of a rule is held by what, and what may be promised for it on this kernel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from intact.govern.policy import Policy, Rule
+
+CGROUP = "cgroup"  # connect, sendmsg, bind and sock_create programs
+FANOTIFY = "fanotify"  # permission events of inodes and directories
+EXEC_KILL = "exec_kill"  # a signal in sched_process_exec
+OBSERVE = "observe"  # matched in what was recorded, after the fact
+SECCOMP = "seccomp"  # system calls by number, for a tree that we launch
+NONE = "none"
+
+PREVENTED = "prevented"
+STOPPED_AFTER = "stopped_after"
+OBSERVED = "observed"
+NOT_ENFORCED = "not_enforced"
+
+EVERYONE = 1  # the group every member is in
+
+_NO_LSM = "unlink and rename cannot be refused without an LSM, which this kernel does not let us load"
+_KILLED = "arguments are known when the image is loaded: killed before its first instruction, not refused"
+_BY_NAME = "a program by name alone is held by no inode: killed before its first instruction, not refused"
+_LATER = "what is new in a subdirectory made later is held some milliseconds after it is made"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The part of a rule that one mechanism holds."""
+
+    index: int  # of the rule in the plan: the number the kernel side knows it by
+    rule: Rule
+    policy: str
+    mechanism: str
+    promise: str
+    paths: tuple[str, ...] = ()
+    access: tuple[str, ...] = ()
+    groups: int = EVERYONE
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All rules in order, and their parts."""
+
+    rules: tuple[Rule, ...]
+    parts: tuple[Part, ...]
+    selectors: tuple[str, ...]  # agent patterns; the n-th is group bit n + 1
+
+    def of(self, mechanism: str) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.mechanism == mechanism)
+
+    def groups_of(self, agent: str) -> int:
+        """The groups an agent of this name is in."""
+        return EVERYONE | sum(2 << i for i, pattern in enumerate(self.selectors) if fnmatchcase(agent, pattern))
+
+
+def make_plan(policies: Sequence[Policy], unusable: Mapping[str, str], *, program: str = "") -> Plan:
+    """Choose a mechanism for each part of each rule.
+
+    `unusable` maps a mechanism to why it cannot be used here; `program` is the first program of the tree, for rules by tree.
+    """
+    rules: list[Rule] = []
+    parts: list[Part] = []
+    selectors: list[str] = []
+    for policy in policies:
+        for rule in policy.rules:
+            if rule.agent is not None and rule.agent not in selectors:
+                selectors.append(rule.agent)
+            index = len(rules)
+            rules.append(rule)
+            groups = EVERYONE if rule.agent is None else 2 << selectors.index(rule.agent)
+            whole = Part(
+                index=index, rule=rule, policy=policy.name, mechanism=NONE, promise=NOT_ENFORCED, groups=groups
+            )
+            if rule.tree is not None and not _tree_matches(rule.tree, program):
+                parts.append(replace(whole, note=f"this tree runs {program or 'no known program'}, not {rule.tree}"))
+                continue
+            parts += [_usable(part, unusable) for part in _TARGETS[rule.target](whole)]
+    return Plan(rules=tuple(rules), parts=tuple(parts), selectors=tuple(selectors))
+
+
+def _tree_matches(pattern: str, program: str) -> bool:
+    return fnmatchcase(program, pattern) or fnmatchcase(program.rpartition("/")[2], pattern)
+
+
+def _usable(part: Part, unusable: Mapping[str, str]) -> Part:
+    reason = unusable.get(part.mechanism)
+    if not reason:
+        return part
+    if part.mechanism == FANOTIFY and part.rule.exec is not None and not unusable.get(EXEC_KILL):
+        note = f"fanotify: {reason}; killed by the text of its path instead, which a link or another name passes"
+        return replace(part, mechanism=EXEC_KILL, note=note)
+    return replace(part, mechanism=NONE, promise=NOT_ENFORCED, note=f"{part.mechanism}: {reason}")
+
+
+def _exec(whole: Part) -> list[Part]:
+    match = whole.rule.exec
+    assert match is not None
+    by_path = tuple(path for path in match.path or () if path.startswith("/"))
+    by_name = tuple(path for path in match.path or () if not path.startswith("/"))
+    if whole.rule.action == "audit":
+        return [replace(whole, mechanism=EXEC_KILL, promise=OBSERVED, paths=by_path + by_name)]
+    if match.argv or match.line:
+        return [replace(whole, mechanism=EXEC_KILL, promise=PREVENTED, paths=by_path + by_name, note=_KILLED)]
+    parts = []
+    if by_path and any(entry.argv for entry in whole.rule.exceptions):
+        note = "an exception by argument is decided when the image is loaded: killed, not refused"
+        parts.append(replace(whole, mechanism=EXEC_KILL, promise=PREVENTED, paths=by_path, note=note))
+    elif by_path:
+        note = _LATER if any(path.endswith("/**") for path in by_path) else ""
+        parts.append(replace(whole, mechanism=FANOTIFY, promise=PREVENTED, paths=by_path, note=note))
+    if by_name:
+        parts.append(replace(whole, mechanism=EXEC_KILL, promise=PREVENTED, paths=by_name, note=_BY_NAME))
+    return parts
+
+
+def _file(whole: Part) -> list[Part]:
+    match = whole.rule.file
+    assert match is not None
+    paths = tuple(match.path)
+    opens = tuple(kind for kind in match.access if kind in ("read", "write"))
+    others = tuple(kind for kind in match.access if kind not in opens)
+    if whole.rule.action == "audit":
+        return [replace(whole, mechanism=OBSERVE, promise=OBSERVED, paths=paths, access=tuple(match.access))]
+    parts = []
+    if opens:
+        note = _LATER if any(path.endswith("/**") for path in paths) else ""
+        parts.append(replace(whole, mechanism=FANOTIFY, promise=PREVENTED, paths=paths, access=opens, note=note))
+    if others:
+        promise = STOPPED_AFTER if whole.rule.action == "kill" else OBSERVED
+        parts.append(replace(whole, mechanism=OBSERVE, promise=promise, paths=paths, access=others, note=_NO_LSM))
+    return parts
+
+
+def _network(whole: Part) -> list[Part]:
+    promise = OBSERVED if whole.rule.action == "audit" else PREVENTED
+    note = "refused, then killed" if whole.rule.action == "kill" else ""
+    return [replace(whole, mechanism=CGROUP, promise=promise, note=note)]
+
+
+def _credential(whole: Part) -> list[Part]:
+    if whole.rule.action == "audit":
+        return [replace(whole, mechanism=OBSERVE, promise=OBSERVED)]
+    if whole.rule.action == "kill":
+        return [replace(whole, mechanism=OBSERVE, promise=STOPPED_AFTER, note="killed when the change was seen")]
+    return [replace(whole, mechanism=SECCOMP, promise=PREVENTED)]
+
+
+_TARGETS = {"exec": _exec, "file": _file, "connect": _network, "bind": _network, "credential": _credential}
