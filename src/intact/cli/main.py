@@ -28,6 +28,7 @@ COMMANDS = (
     Command("redact", "intact.cli.redact"),
     Command("export", "intact.cli.export"),
     Command("query", "intact.cli.query"),
+    Command("policy", "intact.cli.policy"),
     Command("doctor", "intact.cli.doctor"),
 )
 
