@@ -20,6 +20,34 @@ def clean_process(process: Process, redactor: Redactor) -> Process:
     )
 
 
+def asked_exchange(exchange: Exchange, redactor: Redactor) -> HttpExchange:
+    """The fact of an exchange that is still to be answered, without its body; told again when it has ended."""
+    return HttpExchange(
+        id=exchange.id,
+        process_id=exchange.process_id,
+        pid=exchange.pid,
+        tid=exchange.tid,
+        connection_id=exchange.connection_id,
+        is_server=exchange.is_server,
+        method=exchange.request.method,
+        target=redactor.target(exchange.request.target),
+        request_headers=redactor.headers(exchange.request.headers),
+        request_body=b"",
+        status=None,
+        response_headers=(),
+        response_body=b"",
+        server_address=exchange.server_address,
+        server_port=exchange.server_port,
+        started_ns=exchange.started_ns,
+        request_end_ns=exchange.request_end_ns,
+        first_byte_ns=None,
+        ended_ns=None,
+        complete=False,
+        missing_bytes=0,
+        problem=None,
+    )
+
+
 def clean_exchange(exchange: Exchange, redactor: Redactor) -> HttpExchange:
     """The fact of an exchange that has ended; gives its bodies back."""
     response = exchange.response

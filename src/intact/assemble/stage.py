@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from intact.assemble.body import Held
 from intact.assemble.calls import Calls
-from intact.assemble.clean import clean_exchange, clean_process
+from intact.assemble.clean import asked_exchange, clean_exchange, clean_process
 from intact.assemble.columns import ColumnRedactor
 from intact.assemble.connection import Connection, Ended, Notice, RequestWhole, ResponseData, ResponseHole
 from intact.assemble.redact import Redactor
@@ -139,6 +139,9 @@ class _Assembler:
                 facts += self._calls.response_data(notice.exchange, notice.data, notice.at_ns)
             elif isinstance(notice, ResponseHole):
                 self._calls.response_hole(notice.exchange)
+            elif isinstance(notice, RequestWhole) and notice.exchange.is_server:
+                # Told before it is answered: a gateway asks on meanwhile, and has to be known for what it is by then.
+                facts.append(asked_exchange(notice.exchange, self._redactor))
             elif isinstance(notice, RequestWhole):
                 facts += self._calls.request_whole(notice.exchange)
             elif isinstance(notice, Ended):

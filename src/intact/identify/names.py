@@ -40,6 +40,12 @@ def name_of(exe: str, argv: tuple[str, ...], cwd: str) -> str:
     return _fit(program or "agent")
 
 
+def script_of(exe: str, argv: tuple[str, ...]) -> str:
+    """The file or module that an interpreter was given; "" if the program is none."""
+    program = basename(exe or (argv[0] if argv else ""))
+    return _script_of(argv) if argv and _INTERPRETER.match(program) else ""
+
+
 def _script_of(argv: tuple[str, ...]) -> str:
     words = iter(argv[1:])
     for word in words:
