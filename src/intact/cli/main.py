@@ -28,6 +28,9 @@ COMMANDS = (
     Command("redact", "intact.cli.redact"),
     Command("export", "intact.cli.export"),
     Command("query", "intact.cli.query"),
+    Command("retention", "intact.cli.retention"),
+    Command("sources", "intact.cli.sources"),
+    Command("catalog", "intact.cli.catalog"),
     Command("policy", "intact.cli.policy"),
     Command("doctor", "intact.cli.doctor"),
 )
