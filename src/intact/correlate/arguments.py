@@ -204,7 +204,7 @@ class Words:
             if _COMMAND_KEY.match(key) or (lonely and not _DIRECTORY_KEY.search(key))
         ]
         if self.commands and place:
-            self.cwd = normpath(join(self.cwd, place))
+            self.cwd = _absolute(self.cwd, place)
         self._command_texts = {command.text for command in self.commands}
         self.acts = bool(self.commands) or _THINKS.search(name) is None  # some tools touch nothing
         self.writes = any(_CONTENT_KEY.search(key) for key, _ in leaves) or bool(_WRITES.search(name))
@@ -229,13 +229,14 @@ class Words:
         if self.commands:
             # Where a command runs says nothing about the files it touches.
             self.directories.clear()
-        above = {ancestor for path in self.paths for ancestor in _ancestors(path)}
-        self.ancestors = set() if self.commands else above - {*_ancestors(self.cwd), self.cwd}
+        outside = {*_ancestors(self.cwd), self.cwd}
+        self.ancestors = {above for path in self.paths for above in _ancestors(path)} - outside
+        self.around = {above for path in self.named for above in _ancestors(path)} - outside
 
     def _add_path(self, value: str, key: str) -> None:
         if value.startswith("file:"):
             value = value.removeprefix("file:")
-        path = normpath(join(self.cwd, value))
+        path = _absolute(self.cwd, value)
         explicit = "/" in value or "." in value or _DIRECTORY_KEY.search(key) or "file" in key.lower()
         if not explicit:
             self.suffixes.add(value)
@@ -255,7 +256,7 @@ class Words:
                 piece = match.group().rstrip("/")
                 if not piece or piece.startswith("-") or "\0" in piece:
                     continue
-                self.named.add(normpath(join(self.cwd, piece)))
+                self.named.add(_absolute(self.cwd, piece))
                 relative = normpath(piece.removeprefix("~/"))
                 if not relative.startswith(("/", "..")) and relative != "." and len(relative) >= 2:
                     self.suffixes.add(relative)
@@ -294,7 +295,8 @@ class Words:
             return PART + 0.9
         if path in self.ancestors:
             return PART + 0.2
-        return max(self._suffix(path), self._below(path, writes=writes), self._value(name))
+        around = HINT + 0.5 if path in self.around or dirname(path) in self.ancestors else 0.0
+        return max(self._suffix(path), self._below(path, writes=writes), self._value(name), around)
 
     def _suffix(self, path: str) -> float:
         start = len(path)
@@ -372,10 +374,16 @@ def is_literal(host: str) -> bool:
     return ":" in host or bool(re.fullmatch(r"[\d.]+", host))
 
 
+def _absolute(cwd: str, path: str) -> str:
+    # POSIX leaves two leading slashes as they are; no path of the kernel has them.
+    return "/" + normpath(join(cwd, path)).lstrip("/")
+
+
 def _ancestors(path: str) -> list[str]:
-    found = []
-    while (path := dirname(path)) not in ("/", ""):
+    found, below = [], path
+    while (path := dirname(below)) not in ("/", "", below):
         found.append(path)
+        below = path
     return [*found, "/"]
 
 

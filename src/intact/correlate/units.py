@@ -199,9 +199,9 @@ def _in_agent(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     if what.family == "process":
         return _residual(agent) or housekeeping(agent.id, confidence=0.9, at_ns=at_ns)
     best, fitting = _best_fit(what, agent.open_at(at_ns))
-    if best < THE_VERY and all(_is_busy(agent, bracket, at_ns) for bracket in fitting):
-        best, fitting = 0.0, []  # a command's files are its processes' affair, not the agent's own
-    if best >= _NAMED:
+    # A command's files are first its processes' affair: the agent's own upkeep outweighs that it names them.
+    is_sure = best >= THE_VERY or not all(_is_busy(agent, bracket, at_ns) for bracket in fitting)
+    if best >= _NAMED and is_sure:
         if best >= THE_VERY:
             _touch(agent, fitting, at_ns)
             agent.learnt.see_work(what.path, at_ns, fitting[0].id)
