@@ -1,0 +1,311 @@
+"""The config: `intact.yaml` and `INTACT_…` variables, checked whole before anything starts on it.
+
+A variable is the path of its key in capitals with two underscores for each dot: INTACT_SCOPE__CGROUP. It wins over the file.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from intact.model.errors import UsageError
+from intact.model.recognition import MatchOn
+
+PREFIX = "INTACT_"
+DEFAULT_FILES = (Path("/etc/intact/intact.yaml"),)
+MAX_FILE_BYTES = 1 << 20
+MAX_PAYLOAD_BYTES = 64 << 20  # what max_payload_size 0 means
+MOST_HTTP_ENDPOINTS = 32  # beside those that are known
+DEFAULT_ENDPOINTS = ("/v1/chat/completions", "/v1/embeddings", "/v1/responses")
+_MOST_SHOWN = 60
+_MOST_INTEGER = 2_147_483_647
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a whole number")
+    return value
+
+
+def _word(value: object) -> object:
+    """Words of choice are compared without regard to case or spaces around them."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Whole = Annotated[int, BeforeValidator(_not_bool)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ExecArgument(_Section):
+    """One argument of a rule on exec."""
+
+    index: Annotated[Whole, Field(ge=0, le=255)] = 0
+    op: Annotated[Literal["exact", "prefix", "suffix"], BeforeValidator(_word)] = "exact"
+    value: str = ""
+
+
+class ExecTarget(_Section):
+    """What is executed."""
+
+    exact: tuple[str, ...] = ()
+    suffix: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    argv_matches: tuple[ExecArgument, ...] = ()
+    cmdline_prefixes: tuple[str, ...] = ()
+
+
+class SyscallTarget(_Section):
+    """Which system calls."""
+
+    names: tuple[Literal["reboot", "init_module", "finit_module", "delete_module", "kexec_load"], ...] = ()
+    symbols: tuple[str, ...] = ()
+
+
+class Action(_Section):
+    """What a rule does."""
+
+    type: Annotated[Literal["deny", "audit"], BeforeValidator(_word)] = "deny"
+    errno: Literal["EPERM"] = "EPERM"
+
+
+class Rule(_Section):
+    """One rule of enforcement."""
+
+    id: Annotated[str, Field(max_length=64)] = ""
+    description: str = ""
+    scope: Annotated[Literal["ai_agent_tree"], BeforeValidator(_word)] = "ai_agent_tree"
+    target_type: Annotated[Literal["exec", "syscall"], BeforeValidator(_word)] = "exec"
+    action: Action = Action()
+    audit: bool = True
+    exec: ExecTarget = ExecTarget()
+    syscall: SyscallTarget = SyscallTarget()
+
+
+class Enforcement(_Section):
+    """`inputs.proc.ai_agent.enforcement`."""
+
+    enabled: bool = False
+    mode: Annotated[Literal["audit_only", "block"], BeforeValidator(_word)] = "audit_only"
+    strategy: Annotated[
+        Literal["auto", "lsm_only", "override_only", "sigkill_only", "audit_only"], BeforeValidator(_word)
+    ] = "auto"
+    syscall_strategy: Annotated[
+        Literal["auto", "override_only", "lsm_only", "sigkill_only", "audit_only"], BeforeValidator(_word)
+    ] = "auto"
+    allowed_mechanisms: tuple[Literal["lsm", "kprobe_override", "sigkill", "seccomp"], ...] = ("lsm", "kprobe_override")
+    default_fallback: Literal["sigkill"] = "sigkill"
+    max_rules: Annotated[Whole, Field(ge=0, le=256)] = 256
+    rules: tuple[Rule, ...] = ()
+
+
+class AiAgent(_Section):
+    """`inputs.proc.ai_agent`; all of it may change while we run."""
+
+    http_endpoints: Annotated[tuple[str, ...], Field(max_length=MOST_HTTP_ENDPOINTS)] = DEFAULT_ENDPOINTS
+    known_endpoints: bool = True  # also those of the APIs that Intact knows
+    max_payload_size: Annotated[Whole, Field(ge=0, le=_MOST_INTEGER)] = 0
+    file_io_enabled: bool = True
+    idle_hours: Annotated[Whole, Field(ge=1, le=8760)] = 24
+    enforcement: Enforcement = Enforcement()
+
+    @field_validator("http_endpoints")
+    @classmethod
+    def _paths(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            if not path.startswith("/") or any(ord(c) <= 32 or ord(c) == 127 for c in path) or len(path) > 1024:
+                raise ValueError(f"{path[:_MOST_SHOWN]!r} is no URL path: begin it with /, without spaces")
+        return paths
+
+    @property
+    def payload_bound(self) -> int:
+        """Bytes of a message that are kept; there is always a bound."""
+        return min(self.max_payload_size or MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES)
+
+
+class ProcessMatcher(_Section):
+    """One of `inputs.proc.process_matcher`: with the feature `proc.ai_agent` what it meets is an agent."""
+
+    match_regex: Annotated[str, Field(min_length=1, max_length=1024)]
+    match_type: Annotated[MatchOn, BeforeValidator(_word)] = MatchOn.PROCESS_NAME
+    enabled_features: tuple[
+        Literal["proc.ai_agent", "proc.gprocess_info", "proc.socket_list", "proc.golang_symbol"], ...
+    ] = ()
+
+    @field_validator("match_regex")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return pattern
+
+
+class Proc(_Section):
+    """`inputs.proc`."""
+
+    ai_agent: AiAgent = AiAgent()
+    process_matcher: tuple[ProcessMatcher, ...] = ()
+
+
+class Inputs(_Section):
+    """`inputs`."""
+
+    proc: Proc = Proc()
+
+
+class Scope(_Section):
+    """What the sensor watches: the processes of one cgroup, else of the host. A change needs a restart."""
+
+    cgroup: str = ""
+
+    @field_validator("cgroup")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        if path and (not path.startswith("/") or ".." in path.split("/")):
+            raise ValueError("an absolute path of a cgroup v2 directory, or nothing for the whole host")
+        return path
+
+
+class Spool(_Section):
+    """How the sensor writes its segments."""
+
+    segment_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 60
+
+
+class LogLevel(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Config(BaseSettings):
+    """All of `intact.yaml`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    inputs: Inputs = Inputs()
+    scope: Scope = Scope()
+    spool: Spool = Spool()
+    log_level: Annotated[LogLevel, BeforeValidator(_word)] = LogLevel.INFO
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables before the file; nothing else."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def load_config(path: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Config:
+    """The config of this file (None: of the usual place, if there is one) and of the environment.
+
+    Raises:
+        UsageError: it cannot be read, a key is not known or a value not allowed; names key, value and what is allowed.
+    """
+    found = path or next((each for each in DEFAULT_FILES if each.exists()), None)
+    values = {} if found is None else _read(found)
+    _check_variables(environ)
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        where = f"{found}: " if found is not None else ""
+        raise UsageError(where + "; ".join(_problems(error))) from None
+    except Exception as error:  # a variable that holds no JSON where a list is due
+        raise UsageError(f"the config cannot be read: {' '.join(str(error).split())[:300]}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read the config {path}: {error.strerror}") from None
+    if len(text) > MAX_FILE_BYTES:
+        raise UsageError(f"{path}: longer than {MAX_FILE_BYTES} bytes")
+    try:
+        values = yaml.load(text, _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise UsageError(f"{path}: no YAML: {' '.join(str(error).split())[:300]}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"{path}: a mapping of keys is expected, such as: scope: {{cgroup: /…}}")
+    return values
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    """A variable with a path that begins with no key would be left out in silence."""
+    for name in environ:
+        if name.startswith(PREFIX) and "__" in name:
+            first = name.removeprefix(PREFIX).partition("__")[0].lower()
+            if first not in Config.model_fields:
+                allowed = ", ".join(Config.model_fields)
+                raise UsageError(f"the variable {name} names no key: {first!r} is not known; allowed: {allowed}")
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for one in error.errors()[:8]:
+        key = ".".join(str(part) for part in one["loc"]) or "the config"
+        if one["type"] == "extra_forbidden":
+            allowed = ", ".join(_allowed_keys(one["loc"]))
+            yield f"unknown key {key} (value {_shown(one['input'])}); allowed here: {allowed}"
+        elif one["type"] == "missing":
+            yield f"{key} is missing"
+        else:
+            allowed = one["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            yield f"{key}: {_shown(one['input'])} is not allowed; allowed: {allowed}"
+
+
+def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = Config
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            model = _model_of(model.model_fields[part].annotation)
+    return list(model.model_fields)
+
+
+def _model_of(annotation: Any) -> Any:
+    """The section an annotation is of, also inside a tuple."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((_model_of(each) for each in getattr(annotation, "__args__", ()) if each is not Ellipsis), BaseModel)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
