@@ -4,6 +4,7 @@ Standard input: the settings, then how the child ended. End of input before that
 closed as it is.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -104,6 +105,16 @@ def tee(raw: Iterator[RawSlice], capture: CaptureWriter | None) -> Iterator[RawS
         yield part
 
 
+def enforcement_of(settings: dict[str, Any], run: Run) -> Any:
+    """Policies over this run, those of `--policy` and those applied in the data directory; None if there are none."""
+    if not settings["policies"] and not os.path.exists(os.path.join(settings["data"], "govern")):
+        return None
+    # Checking policies takes libraries that a recording without any should not pay for.
+    governing = importlib.import_module("intact.cli.governing")
+    place = Path(settings["data"]), settings["policies"], Path(settings["cgroup"])
+    return governing.Enforcement(*place, run.host, program=settings["program"])
+
+
 def collect(pipe: Front, settings: dict[str, Any]) -> None:
     """One recording from probes on to run closed."""
     directory = DataDirectory(Path(settings["data"]), owner=settings["owner"])
@@ -116,12 +127,16 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         key = directory.redaction_key()
         command = Redactor(key).argv(settings["command"])
         run = directory.new_run(collector.host, name=settings["name"], command=command)
+        enforcement = enforcement_of(settings, run)
         capture = open_capture(settings, run)
         pipe.say(ready=True, run_id=run.id)
         pipe.listen()
         summary = Summary()
         raw = tee(collector.slices(pipe.ended.is_set), capture)
-        problem = write_segments(summary.watch(front(raw, run.host, redaction_key=key)), run)
+        slices = front(raw, run.host, redaction_key=key)
+        if enforcement is not None:
+            slices = enforcement.watch(slices, clean=Redactor(key).text)
+        problem = write_segments(summary.watch(slices), run)
         if not pipe.status:
             problem = problem or "the front of the recording was killed: what went on after that was not observed"
         ended_ns = collector.now_ns()

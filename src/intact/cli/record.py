@@ -44,6 +44,9 @@ def run(
     capture: Path | None = typer.Option(
         None, "--capture", metavar="FILE", help="Also keep the raw records (mode 0600; they hold secrets as seen)."
     ),
+    policy: list[Path] = typer.Option(
+        [], "--policy", metavar="FILE", help="Hold the command to this policy as well; may be given several times."
+    ),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="Print the recorder's log at the end."),
 ) -> int:
     """Run a command under observation and record what it did and why.
@@ -59,7 +62,7 @@ def run(
     person = calling_user()
     program = find_program(command[0])
     require_privilege()
-    options = Options(data or _data_directory(person), name, capture, verbose)
+    options = Options(data or _data_directory(person), name, capture, verbose, tuple(policy))
     return Recording(command, program, person, options).run()
 
 
@@ -71,6 +74,7 @@ class Options:
     name: str | None
     capture: Path | None
     verbose: bool
+    policies: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,7 @@ class Recording:
             "child": self.child,
             "owner": [self.person.uid, self.person.gid] if self.person.changed else None,
             "verbose": self.options.verbose,
+            "policies": [str(path.absolute()) for path in self.options.policies],
         }
 
     def _fork_child(self) -> tuple[int, int]:

@@ -22,7 +22,7 @@ _READ_BYTES = 1 << 20
 class Fanotify:
     """The gate of one cgroup."""
 
-    def __init__(self, cgroup: Path, mount: Path, members_fd: int, *, closed: bool, stall_s: float = STALL_S) -> None:
+    def __init__(self, cgroup: Path, mount: Path, members_fd: int, *, stall_s: float = STALL_S) -> None:
         self.lost: str | None = None  # why it no longer answers, once it does not
         self.counts: dict[int, int] = {}
         self.dropped = 0
@@ -49,7 +49,6 @@ class Fanotify:
                 "members_fd": members_fd,
                 "cgroup": "/" + str(cgroup.relative_to(mount)),
                 "directory": str(cgroup),
-                "closed": closed,
                 "stall_s": stall_s,
             }
         )
@@ -59,14 +58,16 @@ class Fanotify:
         """Of the watchdog; the gate is its child."""
         return self._process.pid
 
-    def apply(self, parts: Sequence[Part]) -> None:
+    def apply(self, parts: Sequence[Part], *, closed: bool = False) -> None:
         """Make these parts, and no others, what is decided by; `problems` then holds what could not be marked.
+
+        With `closed` the tree is killed when the gate, or the process that started it, is lost.
 
         Raises:
             NotSupported: the gate could not be opened.
         """
         self._epoch += 1
-        self._send({"epoch": self._epoch, "rules": [_rule(part) for part in parts]})
+        self._send({"epoch": self._epoch, "closed": closed, "rules": [_rule(part) for part in parts]})
         end = time.monotonic() + ANSWER_S
         while self._applied < self._epoch:
             left = end - time.monotonic()
@@ -84,6 +85,7 @@ class Fanotify:
     def close(self) -> None:
         """Take all marks off and end the gate. May be called twice."""
         if self._process.stdin is not None and not self._process.stdin.closed:
+            self._send({"end": True})
             self._process.stdin.close()
             try:
                 self._process.wait(ANSWER_S)

@@ -64,9 +64,11 @@ class Gate:
         self.counts: dict[int, int] = {}
         self.dropped = 0
         self.output = b""
+        self.closed = False  # what to do when we are lost: the last beat says it
+        self.ended = False
 
-    def run(self) -> None:
-        """Answer until standard input ends."""
+    def run(self) -> bool:
+        """Answer until standard input ends. False if nobody had said before that it would."""
         pending, beaten = b"", 0.0
         while True:
             poll = select.poll()
@@ -75,7 +77,7 @@ class Gate:
             ready = {descriptor for descriptor, _ in poll.poll(20 if self.hits or self.output else int(BEAT_S * 1000))}
             now = time.monotonic()
             if now - beaten > BEAT_S:
-                os.write(self.beat, b".")
+                self._beat()
                 beaten = now
             if self.fanotify in ready:
                 self._answer(self.fanotify)
@@ -84,17 +86,23 @@ class Gate:
             if 0 in ready:
                 piece = os.read(0, 1 << 16)
                 if not piece:
-                    return
+                    return self.ended or not self.closed
                 *lines, pending = (pending + piece).split(b"\n")
                 for line in lines:
                     self._replace(json.loads(line))
             self._flush()
+
+    def _beat(self) -> None:
+        os.write(self.beat, b"c" if self.closed else b".")
 
     def _init(self) -> int:
         return _checked(_libc.fanotify_init(ctypes.c_uint(INIT_FLAGS), ctypes.c_uint(EVENT_FLAGS)), "fanotify_init")
 
     def _replace(self, wanted: dict[str, Any]) -> None:
         """New marks first, in a group of their own, then the old group goes: no moment without rules."""
+        if "end" in wanted:
+            self.ended = True
+            return
         old, old_inotify = self.fanotify, self.inotify
         self.fanotify = self._init()
         self.inotify = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
@@ -109,6 +117,8 @@ class Gate:
             pass
         os.close(old)
         os.close(old_inotify)
+        self.closed = bool(wanted["closed"])
+        self._beat()
         self._say({"applied": wanted["epoch"], "marks": self.marks.count, "problems": self.marks.problems})
 
     def _mark(self, path: str, rule: GateRule, is_directory: bool) -> None:
@@ -297,18 +307,20 @@ def watch(child: int, beat: int, settings: dict[str, Any]) -> None:
     """Kill the gate when it falls silent; then, if the rules ask for it, the tree it governed."""
     poll = select.poll()
     poll.register(beat, select.POLLIN)
-    stalled = False
+    stalled = closed = False
     while True:
         if not poll.poll(int(settings["stall_s"] * 1000)):
             stalled = True
             os.kill(child, signal.SIGKILL)
             break
-        if not os.read(beat, 4096):
+        beats = os.read(beat, 4096)
+        if not beats:
             break
+        closed = beats.endswith(b"c")
     _, status = os.waitpid(child, 0)
     orderly = not stalled and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
     if not orderly:
-        if settings["closed"]:
+        if closed:
             try:
                 with open(os.path.join(settings["directory"], "cgroup.kill"), "w") as file:
                     file.write("1")
@@ -316,7 +328,7 @@ def watch(child: int, beat: int, settings: dict[str, Any]) -> None:
                 pass  # the tree is gone already
         reason = f"silent for {settings['stall_s']} s" if stalled else "it ended unasked"
         try:
-            os.write(1, json.dumps({"lost": reason, "tree_killed": bool(settings["closed"])}).encode() + b"\n")
+            os.write(1, json.dumps({"lost": reason, "tree_killed": closed}).encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):
             return  # nobody is left to be told, or nobody listens: the end of the pipe says it too
 
@@ -332,14 +344,14 @@ def _be_gate(settings: dict[str, Any], beat: int) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
         gate = Gate(settings, beat)
         os.set_blocking(1, False)
-        gate.run()
+        orderly = gate.run()
     except BrokenPipeError:
-        os._exit(0)
+        os._exit(1)  # who started us is gone
     except OSError as error:
         os.set_blocking(1, True)
         os.write(1, json.dumps({"failed": error.strerror or str(error)}).encode() + b"\n")
         os._exit(1)
-    os._exit(0)
+    os._exit(0 if orderly else 1)
 
 
 def main() -> None:

@@ -220,7 +220,7 @@ class Governor:
         ExecKill(self._scope).apply(plan.of(EXEC_KILL))
         gate = None
         try:
-            gate = Fanotify(own.cgroup, self._mount, self._scope.members, closed=False)
+            gate = Fanotify(own.cgroup, self._mount, self._scope.members)
             gate.apply(plan.of(FANOTIFY))
             if gate.problems:
                 raise NotSupported(next(iter(gate.problems.values())))
@@ -253,11 +253,11 @@ class Governor:
         self._net.apply(plan.of(CGROUP))
         ExecKill(self._scope).apply(plan.of(EXEC_KILL))
         held = plan.of(FANOTIFY)
-        if held and self._gate is None:
-            must_hold = any(part in held for part in closed)
-            self._gate = Fanotify(self.cgroup, self._mount, self._scope.members, closed=must_hold, stall_s=self.stall_s)
+        # The gate also stands guard over rules that are not its own: it outlives us by the moment that is needed.
+        if (held or closed) and self._gate is None:
+            self._gate = Fanotify(self.cgroup, self._mount, self._scope.members, stall_s=self.stall_s)
         if self._gate is not None:
-            self._gate.apply(held)
+            self._gate.apply(held, closed=bool(closed))
             _refuse([part for part in closed if part in held and part.index in self._gate.problems])
         self._observer = Observer(plan.of(OBSERVE), self._identity)
         self._plan = plan

@@ -1,5 +1,6 @@
 """Hits: one fact each time a rule bit, whichever mechanism told of it."""
 
+import ctypes
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ def hit_of_record(raw: bytes, plan: Plan, host: Host) -> Hit:
     """A record of the kernel's rings as a hit."""
     record = Record.from_buffer_copy(raw)
     kind, action = HitKind(record.kind), Action(record.action)
-    data = raw[128:] if kind is HitKind.EXEC else b""
+    data = raw[ctypes.sizeof(Record) :] if kind is HitKind.EXEC else b""
     rule_id, policy = "", ""
     if record.rule == RULE_SCOPE:
         rule_id, policy = "leaves-cgroup", "intact"
