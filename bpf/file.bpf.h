@@ -57,6 +57,34 @@ static __always_inline bool is_plain(const char *text, __u32 length, bool follow
     return !scan.slashes;
 }
 
+#define THROUGH "/proc/self/fd/"
+#define THROUGH_BYTES (sizeof(THROUGH) - 1)
+#define THROUGH_DIGITS 7
+
+/* The descriptor of "/proc/self/fd/N/rest", with what precedes the rest in `skip`: a way to name a file beside an open
+ * directory that agents take to be safe from races. -1 for any other text.
+ */
+static __noinline int through_descriptor(__u64 text, __u32 *skip) {
+    char given[THROUGH_BYTES + THROUGH_DIGITS + 1] = {};
+    int descriptor = 0;
+    if (!skip || bpf_probe_read_user_str(given, sizeof(given), (const void *)text) <= (long)THROUGH_BYTES + 1)
+        return -1;
+#pragma unroll
+    for (__u32 i = 0; i < THROUGH_BYTES; i++)
+        if (given[i] != THROUGH[i])
+            return -1;
+    for (__u32 i = THROUGH_BYTES; i < THROUGH_BYTES + THROUGH_DIGITS; i++) {
+        if (given[i] == '/' && i > THROUGH_BYTES) {
+            *skip = i + 1;
+            return descriptor;
+        }
+        if (given[i] < '0' || given[i] > '9')
+            return -1;
+        descriptor = descriptor * 10 + (given[i] - '0');
+    }
+    return -1;
+}
+
 /* Writes directory/text to `out`, which has room for JOINED_BYTES and more. Length; flags of the result in `flags`. */
 static __noinline __u32 join_path(char *out, int directory, __u64 text, __u32 *flags, bool follows) {
     struct path_found found = {};
@@ -67,6 +95,19 @@ static __noinline __u32 join_path(char *out, int directory, __u64 text, __u32 *f
     if (bpf_probe_read_user(&first, 1, (const void *)text)) {
         *flags |= FLAG_PATH_FAULT;
         return 0;
+    }
+    if (first == '/') {
+        __u32 skip = 0;
+        int through = through_descriptor(text, &skip);
+        struct open_file opened;
+        char rest = 0;
+        /* Only what follows the slash is text then; nothing, or another slash, is left to the general case. */
+        if (through >= 0 && !file_of(through, &opened) && (opened.mode & S_IFMT) == S_IFDIR &&
+            !bpf_probe_read_user(&rest, 1, (const void *)(text + skip)) && rest && rest != '/') {
+            text += skip;
+            first = rest;
+            directory = through;
+        }
     }
     struct task_struct *task = bpf_get_current_task_btf();
     struct fs_struct *fs = task->fs;

@@ -53,6 +53,8 @@ EACH = [
     ("call(77, os.open('old', os.O_RDWR), 5)", FileOp.TRUNCATE, "old", None, 0),
     ("call(82, 'old', 'new')", FileOp.RENAME, "new", "old", 0),
     ("call(264, d, 'old', AT, 'new')", FileOp.RENAME, "new", "old", 0),
+    ("call(82, 'old', f'/proc/self/fd/{d}/new')", FileOp.RENAME, "new", "old", 0),
+    ("call(87, f'/proc/self/fd/{d}/old')", FileOp.UNLINK, "old", None, 0),
     ("call(316, AT, 'old', d, 'other', 1)", FileOp.RENAME, "other", "old", -errno.EEXIST),
     ("call(316, AT, 'old', d, 'other', 2)", FileOp.RENAME, "other", "old", 0),
     ("call(83, 'made', 0o755)", FileOp.MKDIR, "made", None, 0),
