@@ -1,81 +1,17 @@
 """Who started whom, by fork edges and identity: a bare pid is reused and a parent pid changes when a parent dies."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from intact.correlate.state import Node
 from intact.model.effects import Kind
 from intact.model.facts import Process
 
-if TYPE_CHECKING:
-    from intact.correlate.agents import AgentState
-    from intact.correlate.roots import Root
-
 _MOST_EXECS = 16
-
-
-@dataclass(slots=True)
-class Held:
-    """Rows of one process and family, kept with their columns until it is known whose they are."""
-
-    family: str
-    rows: pa.RecordBatch
-    last_ns: int
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A process as the tree knows it."""
-
-    id: int
-    process: Process
-    parent: "Node | None" = None
-    children: list["Node"] = field(default_factory=list)
-    fork_ns: int = 0
-    fork_tid: int = 0  # thread of the parent
-    seen_ns: int = 0
-    execs: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-    arrived: bool = False  # the stage has come to its first step
-    told: int = 0  # how often the Process fact was told
-    agent: "AgentState | None" = None
-    root: "Root | None" = None
-    held: list[Held] = field(default_factory=list)
-    cold: list[Any] = field(default_factory=list)  # id arrays
-    cold_lost: int = 0
-
-    def argv_at(self, at_ns: int) -> tuple[str, ...]:
-        """The command line of the image that ran at that time."""
-        found: tuple[str, ...] = ()
-        for exec_ns, argv in self.execs:
-            if exec_ns > at_ns and found:
-                break
-            found = argv
-        return found
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The last command line, inherited over forks."""
-        node: Node | None = self
-        while node is not None:
-            if node.execs:
-                return node.execs[-1][1]
-            if node.process.argv:
-                return node.process.argv
-            node = node.parent
-        return ()
-
-    @property
-    def cwd(self) -> str:
-        """The working directory at the last exec, inherited over forks."""
-        node: Node | None = self
-        while node is not None:
-            if node.process.cwd:
-                return node.process.cwd
-            node = node.parent
-        return "/"
 
 
 @dataclass(frozen=True, slots=True)

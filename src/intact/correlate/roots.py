@@ -5,94 +5,13 @@ call, even after the result went back), and *standing* when it serves many (a ke
 effects are decided one by one, and each process it starts while a tool call is open is a root of its own.
 """
 
-import re
-from collections import deque
-from dataclasses import dataclass, field
-
-from intact.correlate.agents import AgentState
 from intact.correlate.arguments import HINT, PART, THE_VERY, is_bare_shell, is_pool_worker
 from intact.correlate.brackets import Bracket
-from intact.correlate.housekeeping import is_runtime
 from intact.correlate.links import Claim, housekeeping
-from intact.correlate.process_tree import Node
+from intact.correlate.state import Root
 from intact.model.effects import Basis
-from intact.model.identity import U64
 
-_MOST_EVIDENCE = 64
-_MOST_TRACES = 64
-_MOST_LOOKED_AT = 2_048
-_NUMBER = re.compile(r"\d{2,10}")
 _SAME = 1e-6
-
-
-@dataclass(slots=True, eq=False)
-class Root:
-    """A process with its subtree, and the cause decided for it."""
-
-    node: Node
-    agent: AgentState
-    fork_ns: int
-    via: "Root | None" = None  # the standing root that started it
-    fixed: bool = False  # a launcher: not to be decided, and no matter for what else it starts
-    closed: bool = False  # so old that no evidence changes it
-    doubted: bool = False  # evidence came since it was decided
-    evidence: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-    claim: Claim | None = None
-    told: Claim | None = None
-    revision: int = 0
-    decided: bool = False
-    standing: bool = False
-    shell: bool = False
-    bracket: Bracket | None = None
-    score: float = 0.0
-    kept: deque[tuple[int, U64]] = field(default_factory=deque)
-    nodes: list[Node] = field(default_factory=list)
-    traces: dict[str, None] = field(default_factory=dict)  # paths it touched, which a result may tell of
-    looked_at: int = 0
-    _scores: dict[tuple[int, str, int], float] = field(default_factory=dict)
-
-    def note_exec(self, at_ns: int, argv: tuple[str, ...]) -> None:
-        """A process of this subtree ran that command."""
-        if len(self.evidence) < _MOST_EVIDENCE and at_ns <= self.fork_ns + self.agent.settings.horizon_ns:
-            self.evidence.append((at_ns, argv))
-            self.doubted = True
-
-    def note_paths(self, paths: list[str]) -> None:
-        """Some of the paths the subtree touched."""
-        self.looked_at += len(paths)
-        for path in paths:
-            if len(self.traces) < _MOST_TRACES and not is_runtime(path, 0):
-                self.traces[path] = None
-
-    @property
-    def wants_paths(self) -> bool:
-        """Whether more paths could help."""
-        return not self.closed and self.looked_at < _MOST_LOOKED_AT and len(self.traces) < _MOST_TRACES
-
-    def told_in(self, result: str) -> int:
-        """How many of the traces of the subtree, paths and pids, a result tells of."""
-        if not result:
-            return 0
-        pids = {str(node.process.pid) for node in self.nodes[:_MOST_TRACES]}
-        found = len(pids & set(_NUMBER.findall(result)))
-        return found + sum("/".join(path.rsplit("/", 2)[1:]) in result for path in self.traces)
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The first command line of the process itself."""
-        return self.node.execs[0][1] if self.node.execs else ()
-
-    def fits(self, bracket: Bracket) -> tuple[float, int]:
-        """How well the commands of the subtree fit the tool call, and when the best of them ran."""
-        best, when = 0.0, self.fork_ns
-        for index, (at_ns, argv) in enumerate(self.evidence):
-            key = (bracket.id, bracket.text, index)
-            score = self._scores.get(key)
-            if score is None:
-                score = self._scores[key] = bracket.words.match_argv(argv)
-            if score > best:
-                best, when = score, at_ns
-        return best, when
 
 
 def confidence_of(score: float) -> float:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from intact.correlate.agents import NEVER, AgentState
 from intact.correlate.links import LinkWriter, housekeeping, same_cause, withdrawn
-from intact.correlate.process_tree import Executed, Exited, Forked, Held, Node, ProcessTree, Step
-from intact.correlate.roots import Root, decide, due_ns, is_plain
+from intact.correlate.process_tree import Executed, Exited, Forked, ProcessTree, Step
+from intact.correlate.roots import decide, due_ns, is_plain
 from intact.correlate.settings import DEFAULT, CorrelateSettings
+from intact.correlate.state import NEVER, AgentState, Held, Node, Root
 from intact.correlate.turns import Turns
 from intact.correlate.units import Sockets, columns_of, decide_unit, units_of
 from intact.model.effects import Kind

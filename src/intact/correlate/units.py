@@ -1,7 +1,6 @@
 """Effects of processes that serve many causes (the agent, a kept shell, a pool): decided per path or peer and time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,65 +8,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from intact.correlate.agents import AgentState
 from intact.correlate.arguments import HINT, LOOPBACK, PART, THE_VERY, is_literal
 from intact.correlate.brackets import Bracket
-from intact.correlate.housekeeping import is_noise, is_own, is_runtime, is_temporary, is_write
-from intact.correlate.links import I64, Claim, LinkWriter, housekeeping, same_cause, withdrawn
-from intact.correlate.process_tree import Node
-from intact.correlate.roots import Root, claim_for, confidence_of
+from intact.correlate.housekeeping import is_noise, is_own, is_runtime, is_temporary
+from intact.correlate.links import Claim, LinkWriter, housekeeping, same_cause, withdrawn
+from intact.correlate.roots import claim_for, confidence_of
+from intact.correlate.state import NO_CODES, AgentState, Node, Root, Unit, What
 from intact.model.effects import Basis, CauseKind, Kind
-from intact.model.identity import U64
 
 FD_REGULAR, FD_DIRECTORY, FD_SOCKET = 1, 2, 4
 _NAMED = PART + 0.8  # the words give the whole path: that outweighs what the agent is known to do
 _LOCAL_SERVICES = ("/run/", "/var/run/", "@")
-
-
 _MOST_CLAIMS = 65_536
-_NO_CODES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class What:
-    """What equal rows did: a path or a peer, by one thread."""
-
-    family: str
-    kind: int
-    tid: int
-    path: str = ""
-    old_path: str = ""
-    address: str = ""
-    port: int = 0
-    is_plumbing: bool = False  # pipes, terminals and the like
-
-    @property
-    def is_write(self) -> bool:
-        return is_write(self.kind)
-
-
-@dataclass(slots=True, eq=False)
-class Unit:
-    """Rows of one process that did the same, within one slice."""
-
-    node: Node
-    what: What
-    ids: U64
-    at: I64
-    first_ns: int
-    last_ns: int
-    is_decided: bool = False
-    revision: int = 0
-    claims: list[Claim | None] = field(default_factory=list)
-    codes: npt.NDArray[np.int64] = field(
-        default_factory=lambda: _NO_CODES
-    )  # which claim is each row's; empty if there is but one
-
 
 Sockets = dict[tuple[int, int], tuple[str, int]]  # (process, socket) -> peer
-Coded = tuple[
-    npt.NDArray[np.int64], list[Any]
-]  # a number a row (none if all are equal), and what the numbers stand for
+# A number a row (none if all are equal), and what the numbers stand for.
+Coded = tuple[npt.NDArray[np.int64], list[Any]]
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "process": ("kind", "tid"),
     "file": ("kind", "tid", "path", "old_path"),
@@ -103,12 +59,12 @@ def units_of(node: Node, family: str, rows: pa.RecordBatch, sockets: Sockets) ->
 def _coded(column: pa.Array) -> Coded:
     if pa.types.is_string(column.type):
         if not pc.any(pc.not_equal(pc.binary_length(column), 0)).as_py():
-            return _NO_CODES, [""]
+            return NO_CODES, [""]
         encoded = pc.dictionary_encode(column)
         return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
     numbers = column.to_numpy()
     if (numbers == numbers[0]).all():
-        return _NO_CODES, [numbers[0].item()]
+        return NO_CODES, [numbers[0].item()]
     values, codes = np.unique(numbers, return_inverse=True)
     return codes.astype(np.int64), values.tolist()
 
@@ -143,7 +99,7 @@ def decide_unit(unit: Unit, agent: AgentState, writer: LinkWriter) -> None:
     """Make the claims of a unit, and write links where they differ from those made before."""
     spans = agent.intervals(unit.at)
     if spans[0] == spans[-1]:
-        claims, codes = [_claim(unit, agent, int(spans[0]), unit.first_ns)], _NO_CODES
+        claims, codes = [_claim(unit, agent, int(spans[0]), unit.first_ns)], NO_CODES
     else:
         firsts = np.flatnonzero(np.diff(spans, prepend=-1))
         claims = [_claim(unit, agent, int(spans[first]), int(unit.at[first])) for first in firsts.tolist()]

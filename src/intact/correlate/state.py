@@ -1,26 +1,200 @@
-"""What is known of one agent: its calls, its open tool calls, what it does of itself, and what waits for a decision."""
+"""What is known of processes, roots and agents while they matter, and the rows that wait for a decision.
 
+They refer to each other: a process to the agent it is and the root it belongs to, a root to its agent, an agent to its roots.
+"""
+
+import re
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from intact.correlate.brackets import Asked, Bracket, began, bracket_of, conversation_of
-from intact.correlate.housekeeping import Learnt
+from intact.correlate.housekeeping import Learnt, is_runtime, is_write
 from intact.correlate.links import I64, Claim
-from intact.correlate.process_tree import Node
 from intact.correlate.settings import CorrelateSettings
 from intact.model.effects import CauseKind
-from intact.model.facts import LlmCall, McpCall, ToolCall
-
-if TYPE_CHECKING:
-    from intact.correlate.roots import Root
-    from intact.correlate.units import Unit, What
+from intact.model.facts import LlmCall, McpCall, Process, ToolCall
+from intact.model.identity import U64
 
 NEVER = 1 << 62
+NO_CODES: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 _MOST_CALLS = 4_096
+_MOST_EVIDENCE = 64
+_MOST_TRACES = 64
+_MOST_LOOKED_AT = 2_048
+_NUMBER = re.compile(r"\d{2,10}")
+
+
+@dataclass(slots=True)
+class Held:
+    """Rows of one process and family, kept with their columns until it is known whose they are."""
+
+    family: str
+    rows: pa.RecordBatch
+    last_ns: int
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A process as the tree knows it."""
+
+    id: int
+    process: Process
+    parent: "Node | None" = None
+    children: list["Node"] = field(default_factory=list)
+    fork_ns: int = 0
+    fork_tid: int = 0  # thread of the parent
+    seen_ns: int = 0
+    execs: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    arrived: bool = False  # the stage has come to its first step
+    told: int = 0  # how often the Process fact was told
+    agent: "AgentState | None" = None
+    root: "Root | None" = None
+    held: list[Held] = field(default_factory=list)
+    cold: list[Any] = field(default_factory=list)  # id arrays
+    cold_lost: int = 0
+
+    def argv_at(self, at_ns: int) -> tuple[str, ...]:
+        """The command line of the image that ran at that time."""
+        found: tuple[str, ...] = ()
+        for exec_ns, argv in self.execs:
+            if exec_ns > at_ns and found:
+                break
+            found = argv
+        return found
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The last command line, inherited over forks."""
+        node: Node | None = self
+        while node is not None:
+            if node.execs:
+                return node.execs[-1][1]
+            if node.process.argv:
+                return node.process.argv
+            node = node.parent
+        return ()
+
+    @property
+    def cwd(self) -> str:
+        """The working directory at the last exec, inherited over forks."""
+        node: Node | None = self
+        while node is not None:
+            if node.process.cwd:
+                return node.process.cwd
+            node = node.parent
+        return "/"
+
+
+@dataclass(slots=True, eq=False)
+class Root:
+    """A process with its subtree, and the cause decided for it."""
+
+    node: Node
+    agent: "AgentState"
+    fork_ns: int
+    via: "Root | None" = None  # the standing root that started it
+    fixed: bool = False  # a launcher: not to be decided, and no matter for what else it starts
+    closed: bool = False  # so old that no evidence changes it
+    doubted: bool = False  # evidence came since it was decided
+    evidence: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    claim: Claim | None = None
+    told: Claim | None = None
+    revision: int = 0
+    decided: bool = False
+    standing: bool = False
+    shell: bool = False
+    bracket: Bracket | None = None
+    score: float = 0.0
+    kept: deque[tuple[int, U64]] = field(default_factory=deque)
+    nodes: list[Node] = field(default_factory=list)
+    traces: dict[str, None] = field(default_factory=dict)  # paths it touched, which a result may tell of
+    looked_at: int = 0
+    _scores: dict[tuple[int, str, int], float] = field(default_factory=dict)
+
+    def note_exec(self, at_ns: int, argv: tuple[str, ...]) -> None:
+        """A process of this subtree ran that command."""
+        if len(self.evidence) < _MOST_EVIDENCE and at_ns <= self.fork_ns + self.agent.settings.horizon_ns:
+            self.evidence.append((at_ns, argv))
+            self.doubted = True
+
+    def note_paths(self, paths: list[str]) -> None:
+        """Some of the paths the subtree touched."""
+        self.looked_at += len(paths)
+        for path in paths:
+            if len(self.traces) < _MOST_TRACES and not is_runtime(path, 0):
+                self.traces[path] = None
+
+    @property
+    def wants_paths(self) -> bool:
+        """Whether more paths could help."""
+        return not self.closed and self.looked_at < _MOST_LOOKED_AT and len(self.traces) < _MOST_TRACES
+
+    def told_in(self, result: str) -> int:
+        """How many of the traces of the subtree, paths and pids, a result tells of."""
+        if not result:
+            return 0
+        pids = {str(node.process.pid) for node in self.nodes[:_MOST_TRACES]}
+        found = len(pids & set(_NUMBER.findall(result)))
+        return found + sum("/".join(path.rsplit("/", 2)[1:]) in result for path in self.traces)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The first command line of the process itself."""
+        return self.node.execs[0][1] if self.node.execs else ()
+
+    def fits(self, bracket: Bracket) -> tuple[float, int]:
+        """How well the commands of the subtree fit the tool call, and when the best of them ran."""
+        best, when = 0.0, self.fork_ns
+        for index, (at_ns, argv) in enumerate(self.evidence):
+            key = (bracket.id, bracket.text, index)
+            score = self._scores.get(key)
+            if score is None:
+                score = self._scores[key] = bracket.words.match_argv(argv)
+            if score > best:
+                best, when = score, at_ns
+        return best, when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """What equal rows did: a path or a peer, by one thread."""
+
+    family: str
+    kind: int
+    tid: int
+    path: str = ""
+    old_path: str = ""
+    address: str = ""
+    port: int = 0
+    is_plumbing: bool = False  # pipes, terminals and the like
+
+    @property
+    def is_write(self) -> bool:
+        return is_write(self.kind)
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """Rows of one process that did the same, within one slice."""
+
+    node: Node
+    what: What
+    ids: U64
+    at: I64
+    first_ns: int
+    last_ns: int
+    is_decided: bool = False
+    revision: int = 0
+    claims: list[Claim | None] = field(default_factory=list)
+    codes: npt.NDArray[np.int64] = field(
+        default_factory=lambda: NO_CODES
+    )  # which claim is each row's; empty if there is but one
 
 
 @dataclass(slots=True, eq=False)
