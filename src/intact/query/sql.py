@@ -2,13 +2,15 @@
 
 Four fences, each meant to hold alone: sqlglot must see one query; what the engine itself makes of the text (its normalised
 form and its syntax tree) may hold only listed kinds of nodes, tables and functions; it runs as a subquery, where INTO OUTFILE,
-FORMAT and KILL cannot stand; and on a connection that is read-only and has limits that cannot be raised.
+FORMAT and KILL cannot stand; and on a connection that is read-only and has limits that cannot be raised. Which rows a reader
+may see is put into the tree of the query, and told to the engine once more.
 """
 
 import csv
 import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,11 +23,16 @@ from sqlglot.tokens import TokenType
 
 from intact.model.errors import UsageError
 from intact.query.functions import is_allowed
+from intact.query.parameters import Parameter, Question
+from intact.query.row_limits import Reader, limit_rows
+from intact.query.show import show
+from intact.query.translate import needs_translation, translate
 from intact.store.database import Database, StoreError, escape
 from intact.store.tables import BY_NAME, DATABASE
 
 MAX_SQL_CHARACTERS = 20_000
 MAX_ROWS = 10_000
+OWNER = Reader()
 LIMITS = {
     "max_execution_time": 30,
     "max_memory_usage": 1 << 30,
@@ -129,28 +136,51 @@ class Answer:
     truncated: bool
 
 
-def run_sql(database: Database, sql: str, *, limit: int = MAX_ROWS) -> Answer:
+def run_sql(
+    database: Database,
+    sql: str,
+    *,
+    limit: int = MAX_ROWS,
+    reader: Reader = OWNER,
+    parameters: Mapping[str, Parameter] | None = None,
+) -> Answer:
     """The answer to one read-only query.
+
+    Args:
+        database: the store.
+        sql: one SELECT, or SHOW TABLES, TAGS, METRICS or TAG … VALUES, or DESCRIBE.
+        limit: at most so many rows.
+        reader: who asks; decides on the rows and on the language of labels.
+        parameters: what `{name:Type}` in the query stands for; bound, never put into the text.
 
     Raises:
         Refused: it is not one SELECT over our tables with listed functions.
         StoreError: the engine refused it, or it hit a limit.
     """
-    told = _about_tables(sql)
+    told = _about_tables(sql, reader.language)
     if told is not None:
         return told
-    body = _guarded(database, sql, limit, "JSONCompactEachRowWithNamesAndTypes")
+    question = Question(sql=sql, reader=reader, parameters=dict(parameters or {}))
+    body = _guarded(database, question, limit, "JSONCompactEachRowWithNamesAndTypes")
     lines = [json.loads(line) for line in body.decode("utf-8", "replace").splitlines() if line]
     rows = lines[2:]
     return Answer(names=tuple(lines[0]), types=tuple(lines[1]), rows=rows[:limit], truncated=len(rows) > limit)
 
 
-def run_sql_arrow(database: Database, sql: str, *, limit: int = MAX_ROWS) -> pa.Table:
+def run_sql_arrow(
+    database: Database,
+    sql: str,
+    *,
+    limit: int = MAX_ROWS,
+    reader: Reader = OWNER,
+    parameters: Mapping[str, Parameter] | None = None,
+) -> pa.Table:
     """As `run_sql`, as columns; at most `limit` rows."""
-    told = _about_tables(sql)
+    told = _about_tables(sql, reader.language)
     if told is not None:
         return pa.table({name: [row[place] for row in told.rows] for place, name in enumerate(told.names)})
-    body = _guarded(database, sql, limit - 1, "ArrowStream")
+    question = Question(sql=sql, reader=reader, parameters=dict(parameters or {}))
+    body = _guarded(database, question, limit - 1, "ArrowStream")
     return pa.ipc.open_stream(body).read_all()
 
 
@@ -177,17 +207,20 @@ def as_csv(answer: Answer) -> str:
     return text.getvalue()
 
 
-def check(database: Database, sql: str) -> str:
+def check(database: Database, sql: str, reader: Reader = OWNER) -> str:
     """The query as the engine writes it, if it may be run; else raises Refused."""
-    connection = _connection(database)
+    connection = _connection(database, reader)
     try:
-        return _checked(connection, sql)
+        return _checked(connection, Question(sql=sql, reader=reader))
     finally:
         connection.close()
 
 
-def _about_tables(sql: str) -> Answer | None:
-    """SHOW TABLES and DESCRIBE are answered without the engine, which would tell more."""
+def _about_tables(sql: str, language: str) -> Answer | None:
+    """SHOW and DESCRIBE are answered without the engine, which would tell more."""
+    shown = show(sql, language)
+    if shown is not None:
+        return Answer(names=shown[0], types=("String",) * len(shown[0]), rows=shown[1], truncated=False)
     if _SHOW_TABLES.fullmatch(sql):
         return Answer(names=("name",), types=("String",), rows=[[name] for name in sorted(BY_NAME)], truncated=False)
     described = _DESCRIBE.fullmatch(sql)
@@ -200,31 +233,42 @@ def _about_tables(sql: str) -> Answer | None:
     return Answer(names=("name", "type"), types=("String", "String"), rows=rows, truncated=False)
 
 
-def _guarded(database: Database, sql: str, limit: int, output: str) -> bytes:
-    connection = _connection(database)
+def _guarded(database: Database, question: Question, limit: int, output: str) -> bytes:
+    connection = _connection(database, question.reader)
     try:
-        normal = _checked(connection, sql)
+        normal = _checked(connection, question)
         # one more than asked for tells whether there were more
-        return _engine(connection, f"SELECT * FROM ({normal}) LIMIT {int(limit) + 1}", output)
+        sql = f"SELECT * FROM ({normal}) LIMIT {int(limit) + 1}"
+        return _engine(connection, sql, output, **question.bound)
     finally:
         connection.close()
 
 
-def _connection(database: Database) -> Any:
+def _connection(database: Database, reader: Reader) -> Any:
     connection = database.connect()
     limits = ", ".join(f"{name} = {value}" for name, value in LIMITS.items())
     _engine(connection, f"SET {limits}", "TSV")
+    rows = ", ".join(f"'{table}': '{_in_quotes(shown)}'" for table, shown in reader.conditions().items())
+    if rows:
+        _engine(connection, f"SET additional_table_filters = {{{rows}}}", "TSV")
     _engine(connection, "SET readonly = 1", "TSV")
     return connection
 
 
-def _checked(connection: Any, sql: str) -> str:
-    text = sql.strip().removesuffix(";").strip()
+def _in_quotes(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _checked(connection: Any, question: Question) -> str:
+    text = question.sql.strip().removesuffix(";").strip()
     if len(text) > MAX_SQL_CHARACTERS:
         raise Refused(f"the query is longer than {MAX_SQL_CHARACTERS} characters")
     if not text or "\0" in text:
         raise Refused("there is no query")
-    _one_select(text)
+    tree = _one_select(text)
+    bound = question.bound
+    question.check_placeholders(text)
+    text = _in_our_words(tree, text, question.reader)
     try:
         normal = (
             _engine(connection, "SELECT formatQuerySingleLine({q:String})", "TSVRaw", q=escape(text)).decode().strip()
@@ -234,14 +278,26 @@ def _checked(connection: Any, sql: str) -> str:
     _one_select(normal)
     _check_calls(normal)
     try:
-        tree = _engine(connection, f"EXPLAIN AST SELECT * FROM ({normal})", "TSVRaw").decode()
+        engine_tree = _engine(connection, f"EXPLAIN AST SELECT * FROM ({normal})", "TSVRaw", **bound).decode()
     except StoreError as error:
         raise Refused("only a plain SELECT may be run, without FORMAT, SETTINGS or INTO OUTFILE") from error
-    check_tree(tree)
+    check_tree(engine_tree)
     return normal
 
 
-def _one_select(text: str) -> None:
+def _in_our_words(tree: exp.Expression, text: str, reader: Reader) -> str:
+    """The query with tags translated and rows limited; a query that needs neither stays the text it was."""
+    if not reader.is_limited and not needs_translation(tree):
+        return text
+    try:
+        if needs_translation(tree):
+            tree = translate(tree, reader.language)
+        return limit_rows(tree, reader).sql("clickhouse")
+    except (SqlglotError, RecursionError, ValueError) as error:
+        raise Refused("the query cannot be read; write it more plainly") from error
+
+
+def _one_select(text: str) -> exp.Expression:
     try:
         statements = sqlglot.parse(text, dialect="clickhouse")
     except (SqlglotError, RecursionError, ValueError) as error:
@@ -254,6 +310,7 @@ def _one_select(text: str) -> None:
     for refused in (exp.Into, exp.Command):
         if statements[0].find(refused):
             raise Refused(f"only SELECT may be run, without {refused.__name__.upper()}")
+    return statements[0]
 
 
 def _check_calls(normal: str) -> None:
@@ -310,7 +367,7 @@ def _check_node(kind: str, rest: str, above: list[str], place: int) -> None:
         raise Refused(f"the table {name} is not ours; SHOW TABLES lists what can be read")
 
 
-def _engine(connection: Any, sql: str, output: str, **parameters: str) -> bytes:
+def _engine(connection: Any, sql: str, output: str, **parameters: Any) -> bytes:
     try:
         return bytes(connection.query(sql, output, params=parameters).bytes())
     except RuntimeError as error:
