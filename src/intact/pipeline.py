@@ -4,8 +4,10 @@ The road is cut at the spool: `front` runs beside the agent and ends in durable 
 A replay runs both without the cut.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
+from intact.assemble.body import MAX_BODY_BYTES
 from intact.assemble.stage import assemble
 from intact.correlate.stage import correlate
 from intact.decode.stage import decode
@@ -14,13 +16,24 @@ from intact.identify.stage import identify
 from intact.model.slice import Host, RawSlice, Slice
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontSettings:
+    """What the front half is told beside the records; all of it may change while it runs."""
+
+    redaction_key: bytes = b""
+    registry: Registry | None = None  # who is an agent by other rules than a recording's
+    max_body_bytes: Callable[[], int] = lambda: MAX_BODY_BYTES
+
+
 def front(
-    raw: Iterable[RawSlice], host: Host, *, redaction_key: bytes = b"", registry: Registry | None = None
+    raw: Iterable[RawSlice], host: Host, *, redaction_key: bytes = b"", settings: FrontSettings | None = None
 ) -> Iterator[Slice]:
-    """Records as the kernel wrote them to facts without secrets; with `registry` its rules tell who is an agent."""
+    """Records as the kernel wrote them to facts without secrets."""
+    told = settings or FrontSettings(redaction_key=redaction_key)
     decoded = decode(raw, host)  # + Chunk, Process, effects
-    understood = assemble(decoded, redaction_key=redaction_key)  # + HttpExchange, LlmCall, ToolCall; - Chunk
-    return identify(understood, host, registry)  # + Agent
+    # + HttpExchange, LlmCall, ToolCall; - Chunk
+    understood = assemble(decoded, redaction_key=told.redaction_key, max_body_bytes=told.max_body_bytes)
+    return identify(understood, host, told.registry)  # + Agent
 
 
 def back(slices: Iterable[Slice], host: Host) -> Iterator[Slice]:

@@ -1,5 +1,7 @@
 """One message body: transfer already undone, content coding undone here, kept within bounds."""
 
+from collections.abc import Callable
+
 from intact.assemble.coding import CodingError, Decoder, decoder
 from intact.assemble.http1 import Headers, header
 
@@ -14,11 +16,14 @@ _TEXT_TYPES = ("text/", "application/json", "application/x-ndjson", "application
 
 
 class Held:
-    """How many bytes all unfinished bodies hold."""
+    """How many bytes all unfinished bodies hold, and how many one may."""
 
-    def __init__(self, *, max_bytes: int = MAX_HELD_BYTES) -> None:
+    def __init__(
+        self, *, max_bytes: int = MAX_HELD_BYTES, max_body_bytes: Callable[[], int] = lambda: MAX_BODY_BYTES
+    ) -> None:
         self.size = 0
         self.max_bytes = max_bytes
+        self.max_body_bytes = max_body_bytes
 
 
 class BodyReader:
@@ -30,7 +35,7 @@ class BodyReader:
         """Bytes that were not seen or not kept; of a compressed body: compressed ones."""
         self.problem: str | None = None
         self._held = held
-        self._max_bytes = MAX_BODY_BYTES if _is_text(headers) else MAX_BINARY_BODY_BYTES
+        self._max_bytes = min(MAX_BODY_BYTES if _is_text(headers) else MAX_BINARY_BODY_BYTES, held.max_body_bytes())
         self._decoder: Decoder | None = None
         self._is_stopped = False
         try:

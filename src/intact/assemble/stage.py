@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from intact.assemble.body import Held
+from intact.assemble.body import MAX_BODY_BYTES, Held
 from intact.assemble.calls import Calls
 from intact.assemble.clean import asked_exchange, clean_exchange, clean_process
 from intact.assemble.columns import ColumnRedactor
@@ -18,12 +18,15 @@ MAX_CONNECTIONS = 4096
 COUNT_EVERY_NS = 1_000_000_000
 
 
-def assemble(slices: Iterable[Slice], *, redaction_key: bytes = b"") -> Iterator[Slice]:
+def assemble(
+    slices: Iterable[Slice], *, redaction_key: bytes = b"", max_body_bytes: Callable[[], int] = lambda: MAX_BODY_BYTES
+) -> Iterator[Slice]:
     """Chunks to `HttpExchange`, `LlmCall` and `ToolCall`; secrets are removed from them and from all that passes through.
 
-    `Chunk` and `ConnectionEnd` end here. `redaction_key` keys the labels that stand in the place of secrets.
+    `Chunk` and `ConnectionEnd` end here. `redaction_key` keys the labels that stand in the place of secrets. `max_body_bytes`,
+    asked when a body begins, bounds what of it is kept.
     """
-    assembler = _Assembler(Redactor(redaction_key))
+    assembler = _Assembler(Redactor(redaction_key), Held(max_body_bytes=max_body_bytes))
     until_ns = 0
     for given in slices:
         until_ns = given.until_ns
@@ -36,11 +39,11 @@ def assemble(slices: Iterable[Slice], *, redaction_key: bytes = b"") -> Iterator
 class _Assembler:
     """All connections of a recording."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, held: Held) -> None:
         self._redactor = redactor
         self._columns = ColumnRedactor(redactor)
         self._calls = Calls(redactor)
-        self._held = Held()
+        self._held = held
         self._connections: dict[int, Connection] = {}
         # Connections that hold chunks back, and for which offsets they did at the end of the last slice.
         self._holding: set[int] = set()

@@ -32,6 +32,10 @@ COMMANDS = (
     Command("sources", "intact.cli.sources"),
     Command("catalog", "intact.cli.catalog"),
     Command("policy", "intact.cli.policy"),
+    Command("agents", "intact.cli.agents"),
+    Command("sensor", "intact.cli.sensor"),
+    Command("serve", "intact.cli.serve"),
+    Command("token", "intact.cli.token"),
     Command("doctor", "intact.cli.doctor"),
 )
 

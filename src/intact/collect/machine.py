@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -92,16 +93,23 @@ class Collector:
         Raises:
             NotSupported: the kernel or our privileges do not allow it; the message names the remedy.
         """
-        self.loader.load()
+        self._load()
         self.loader.set_scope(self._cgroup)
         self._notes += [f"probe not attached: {line}" for line in self.loader.attach()]
         if self._tls:
             self._targets = Targets(Uprobes(self.loader), cache=self._cache)
-            if self._command:
-                self._targets.expect(self._command)
+            self._expect(self._targets)
         self.loader.iterate()
         if self._root_tgid:
             self.host = replace(self.host, root_tgid=self._root_tgid, root_start_ns=self._start_of(self._root_tgid))
+
+    def _load(self) -> None:
+        self.loader.load()
+
+    def _expect(self, targets: Targets) -> None:
+        """Hook what will be used before it is."""
+        if self._command:
+            targets.expect(self._command)
 
     def now_ns(self) -> int:
         """Now, on the clock of the recording."""
@@ -131,7 +139,7 @@ class Collector:
             self._targets.close()
         self.loader.close()
 
-    def __enter__(self) -> "Collector":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -79,6 +79,10 @@ class Targets:
         for path in expected_files(command, search):
             self._notes += self._look(str(path), None, is_program=True) or []
 
+    def follow_running(self, tgids: Iterable[int]) -> None:
+        """Hook what processes that run already have mapped; returns when that is done."""
+        self._notes += self._look_through(list(tgids))
+
     def poll(self, *, last: bool = False) -> Sighting:
         """Look at what became executable, and at who talks; call it at each drain. `last`: nothing more will come."""
         now = time.monotonic()
@@ -246,7 +250,9 @@ class Targets:
         if self._uprobes.is_hooked(talker.tgid):
             why = "its hooked functions were not used for this"
         if late_ns:
-            why = f"its functions were found only {late_ns / 1e6:.0f} ms after it began, what was said before is missing"
+            why = (
+                f"its functions were found only {late_ns / 1e6:.0f} ms after it began, what was said before is missing"
+            )
         return Unheard(
             tgid=talker.tgid,
             start_ns=talker.start_ns,
