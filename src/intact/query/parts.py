@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from intact.query.effects import effects_page
+from intact.query.effects import COLUMNS, effects_page
 from intact.query.facts import (
     ALWAYS,
     agents_of,
@@ -84,9 +84,11 @@ def run_row(database: Database, run_id: str) -> Row | None:
     return run
 
 
-def newest_runs(database: Database) -> list[Row]:
-    """The runs in the store, newest first."""
-    return runs(database)[::-1]
+def newest_runs(database: Database, tenant_id: int) -> list[Row]:
+    """The runs of a tenant, newest first."""
+    found = database.rows("SELECT DISTINCT run_id FROM run WHERE tenant_id = {tenant:UInt32}", tenant=tenant_id)
+    own = set(found.column(0).to_pylist())
+    return [row for row in reversed(runs(database)) if row["id"] in own]
 
 
 def agents_in(database: Database, run_ids: list[str], limit: int, offset: int) -> list[Row]:
@@ -139,3 +141,21 @@ PARTS: dict[str, tuple[Callable[[Database, str], list[Row]], str]] = {
     "findings": (findings_of, "at_ns"),
 }
 LISTS = (*PARTS, "effects", "links")
+
+
+def tenant_of(database: Database, run_id: str) -> int | None:
+    """Whose run it is; None if there is no such run."""
+    rows = database.rows("SELECT tenant_id FROM run WHERE run_id = {run:String} LIMIT 1", run=run_id)
+    return int(rows.column(0)[0].as_py()) if rows.num_rows else None
+
+
+def other_tenants(database: Database, tenant_id: int) -> bool:
+    """Whether the store holds runs of anybody else."""
+    sql = "SELECT count() FROM run WHERE tenant_id != {tenant:UInt32}"
+    return bool(database.rows(sql, tenant=tenant_id).column(0)[0].as_py())
+
+
+def effect_count(database: Database, run_id: str) -> int:
+    """How many effects a run has, or at least as many rows as they are kept in."""
+    counts = " UNION ALL ".join(f"SELECT count() AS n FROM {table} WHERE run_id = {{run:String}}" for table in COLUMNS)
+    return int(database.rows(f"SELECT sum(n) FROM ({counts})", run=run_id).column(0)[0].as_py())

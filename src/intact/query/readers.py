@@ -1,5 +1,6 @@
 """The open store for several askers at once: a bounded number of connections, each lent for one question."""
 
+import contextlib
 import queue
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -12,6 +13,7 @@ T = TypeVar("T")
 
 MOST_AT_ONCE = 4
 WAIT_S = 10.0
+CLOSE_S = 40.0
 
 
 class Overloaded(IntactError):
@@ -51,8 +53,9 @@ class Readers:
 
     def close(self) -> None:
         """Return when all questions are answered and all connections are closed."""
-        for _ in range(self.most):
-            self._free.get().close()
+        with contextlib.suppress(queue.Empty):  # who asks for longer than that is left to the end of the process
+            for _ in range(self.most):
+                self._free.get(timeout=CLOSE_S).close()
 
 
 def is_answering(database: Database) -> bool:

@@ -109,6 +109,11 @@ class Spool:
                 self._changed.wait(0.05)
         return False
 
+    def wait_for_all(self, timeout_s: float) -> bool:
+        """As `wait_for`, for every run there is."""
+        deadline = time.monotonic() + timeout_s
+        return all(self.wait_for(run.id, deadline - time.monotonic()) for run in self._data.runs())
+
     def _run(self) -> None:
         with contextlib.closing(self._database.view()) as view:
             while not self._stopped.wait(SCAN_S if self._rounds else 0):

@@ -1,0 +1,117 @@
+"""What every request passes first: who asks, how many at once, how long a body may be; and what is counted of it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from intact.model.errors import IntactError
+from intact.serve.auth import User
+from intact.serve.errors import refusal
+from intact.serve.metrics import Metrics
+
+MAX_BODY = 1 << 20
+MOST_AT_ONCE = 128
+OPEN = {"/healthz", "/readyz", "/openapi.json"}
+_METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"}
+
+Identify = Callable[[dict[str, str]], User | None]
+
+
+class TooLong(Exception):
+    """The body is longer than is taken."""
+
+
+class Door:
+    """The outermost layer of the application.
+
+    Args:
+        app: what is behind it.
+        identify: the headers to who asks; None: nobody we know.
+        is_host_allowed: whether a `Host` header may be ours, where that is asked.
+        metrics: where requests are counted.
+        max_body: bytes.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        identify: Identify,
+        metrics: Metrics,
+        is_host_allowed: Callable[[str], bool] | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._app = app
+        self._identify = identify
+        self._metrics = metrics
+        self._is_host_allowed = is_host_allowed
+        self._max_body = max_body
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._inside += 1
+        try:
+            answer = self._refuse(scope)
+            if answer is not None:
+                await answer(scope, receive, noting)
+            else:
+                await self._let_in(scope, receive, noting)
+        finally:
+            self._inside -= 1
+            route = getattr(scope.get("route"), "path", "(none)")
+            method = scope["method"] if scope["method"] in _METHODS else "(other)"
+            self._metrics.answered(route, method, status, time.monotonic() - began)
+
+    def _refuse(self, scope: Scope) -> Any:
+        if self._inside > MOST_AT_ONCE:
+            return refusal(503, "overloaded", "too many requests at once", "ask again in a second")
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if self._is_host_allowed is not None and not self._is_host_allowed(headers.get("host", "")):
+            # a page of another site whose name was made to lead here
+            return refusal(403, "wrong_host", "this address is not ours", "ask with the address serve was started with")
+        if self._is_host_allowed is not None and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return refusal(403, "cross_site", "pages of other sites may not ask", None)
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length[:20]) > self._max_body:
+            return refusal(413, "too_long", f"a body is at most {self._max_body} bytes")
+        if scope["path"] in OPEN:
+            return None
+        try:
+            user = self._identify(headers)
+        except IntactError as error:
+            return refusal(503, "no_tokens", str(error), "make one: intact token add NAME")
+        if user is None:
+            hint = "send Authorization: Bearer TOKEN; make one: intact token add NAME"
+            return refusal(401, "unauthorized", "a valid token is needed", hint)
+        scope["intact.user"] = user
+        return None
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_body:  # without a Content-Length, or with a false one
+                raise TooLong
+            return message
+
+        try:
+            await self._app(scope, bounded, send)
+        except TooLong:
+            await refusal(413, "too_long", f"a body is at most {self._max_body} bytes")(scope, receive, send)
