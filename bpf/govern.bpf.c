@@ -207,11 +207,20 @@ int BPF_PROG(on_end, struct task_struct *task) {
     return 0;
 }
 
-/* The hooks by address belong to the cgroup: who takes a member out of it ends before it is back in its program. */
+/* Who is moved in is governed from here on. The hooks by address belong to the cgroup: who takes a member out of it ends
+ * before it is back in its program. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup *group, const char *path, struct task_struct *task) {
     struct govern_config *settings = configured();
-    if (!settings || !settings->hold || !member_now() || under_scope(task, settings->scope_id))
+    if (!settings)
+        return 0;
+    if (under_scope(task, settings->scope_id)) {
+        __u32 key = task->tgid;
+        if (!bpf_map_lookup_elem(&members, &key))
+            take(task->group_leader, 1);
+        return 0;
+    }
+    if (!settings->hold || !member_now())
         return 0;
     __u8 outcome = bpf_send_signal(SIGKILL) ? OUTCOME_MISSED : OUTCOME_PREVENTED;
     count(HITS_SEEN);

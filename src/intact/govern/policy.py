@@ -34,11 +34,11 @@ def _path(text: str) -> str:
     body = text.removesuffix("/**")
     if "**" in body or any(c in body.rpartition("/")[0] for c in "*?["):
         raise ValueError(f"{text!r}: wildcards may stand in the last part only (/dir/*.pem), or /dir/** for all below")
+    if body in ("", "/"):
+        raise ValueError(f"{text!r} is the whole machine; name a directory")
     first = "/" + body.split("/")[1]
     if first in NO_FILES:
         raise ValueError(f"{text!r} is in {first}, where permission events are not safe; choose files on a disk")
-    if body in ("", "/"):
-        raise ValueError(f"{text!r} is the whole machine; name a directory")
     return text
 
 
