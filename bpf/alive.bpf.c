@@ -39,7 +39,6 @@ int alive(struct bpf_iter__task *ctx) {
     if (!state || task->pid != task->tgid)
         return 0;
     struct intact_exec exec = {};
-    char *joined = NULL;
     exec.h.ktime_ns = bpf_ktime_get_boot_ns();
     exec.h.start_ns = state->start_ns;
     exec.h.tgid = task->tgid;
@@ -48,8 +47,7 @@ int alive(struct bpf_iter__task *ctx) {
     exec.h.gid = task->cred->gid.val;
     exec.h.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
     exec.h.type = TYPE_ALIVE;
-    __u32 length = image_of(task, &exec, SCRATCH_ITERATOR, &joined);
-    emit_process(&exec, joined, length);
+    tell_image(task, &exec, SCRATCH_ITERATOR);
     state->alive_ns = exec.h.ktime_ns;
     return 0;
 }
@@ -74,9 +72,9 @@ int alive_arguments(struct bpf_iter__task *ctx) {
     __u64 from = mm->arg_start;
     __u32 total = mm->arg_end - from;
     __u32 kept = total < ARGV_BYTES ? total : ARGV_BYTES;
-    if (bpf_copy_from_user_task(scratch->joined, kept, (const void *)from, task, 0))
+    if (bpf_copy_from_user_task(scratch->joined.bytes, kept, (const void *)from, task, 0))
         count_lost(FAMILY_PROCESS, LOST_FAULT);
     else
-        argv_of(&header, (__u64)scratch->joined, total, false);
+        argv_of(&header, (__u64)scratch->joined.bytes, total, false);
     return 0;
 }

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
- * Tables of the handlers of system calls, by number; each family fills its own pair, <family>_enter and _exit.
+ * What the handlers of system calls share. A handler takes its call's registers as an address, which the verifier need
+ * not follow: read them through AS(struct pt_regs, …).
  */
 #ifndef INTACT_CALLS_BPF_H
 #define INTACT_CALLS_BPF_H
 
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
-
-struct call_table {
-    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-    __uint(max_entries, 512);
-    __uint(key_size, sizeof(__u32));
-    __array(values, int(void *));
-};
 
 #define EINTR 4
 #define ERESTART_FIRST 512

@@ -7,91 +7,64 @@
 #include "net.bpf.h"
 #include "tls.bpf.h"
 
-/* Bytes that went through one descriptor. */
-static __always_inline void moved(int fd, __u32 direction, long bytes, struct open_file *opened) {
-    opened->mode = 0;
-    if (file_of(fd, opened)) {
+/* What is watched of a call that moves bytes. */
+enum { HOW_SENDS = 1, HOW_VECTOR = 2, HOW_MESSAGE = 4, HOW_ADDRESS = 8 };
+
+/* Bytes that went through one descriptor. 1 if it is a socket. */
+__noinline int moved(int fd, __u32 direction, __u64 bytes) {
+    struct open_file opened = {};
+    if (file_of(fd, &opened)) {
         count_lost(FAMILY_IO, LOST_FAULT); /* closed by another thread meanwhile */
-        return;
+        return 0;
     }
     /* A type of zero is an event counter, a timer, a watch: nothing of the machine passes through it. */
-    if (!(opened->mode & S_IFMT))
-        return;
-    io_add(opened, fd, direction, bytes);
-    if ((opened->mode & S_IFMT) == S_IFSOCK)
-        net_count(opened, direction, bytes);
-}
-
-/* Where the first bytes of a vectored call are. */
-static __always_inline const void *first_bytes(struct pt_regs *regs, bool vectored) {
-    const void *buffer = (const void *)regs->si;
-    return vectored ? tls_first_vector(buffer) : buffer;
-}
-
-static __always_inline int received(struct pt_regs *regs, long result, bool vectored) {
-    struct open_file opened;
-    if (result <= 0 || !in_scope())
+    if (!(opened.mode & S_IFMT))
         return 0;
-    moved(regs->di, SUM_READ, result, &opened);
-    if (is_socket(&opened))
-        tls_note_receive(regs->di, first_bytes(regs, vectored), result);
+    io_add(&opened, fd, direction, bytes);
+    if (!is_socket(&opened))
+        return 0;
+    net_count(&opened, direction, bytes);
+    return 1;
+}
+
+/* What the TLS probes want to know of a socket: the first bytes that passed it. */
+__noinline int note_socket(int fd, __u64 buffer, __u32 how, long result) {
+    const void *first = (const void *)buffer;
+    if (how & HOW_MESSAGE)
+        first = tls_first_of_message(first);
+    else if (how & HOW_VECTOR)
+        first = tls_first_vector(first);
+    if (how & HOW_SENDS)
+        tls_note_send(fd, first);
+    else
+        tls_note_receive(fd, first, result);
     return 0;
 }
 
-static __always_inline int sent(struct pt_regs *regs, long result, bool vectored) {
-    struct open_file opened;
-    if (result <= 0 || !in_scope())
-        return 0;
-    moved(regs->di, SUM_WRITE, result, &opened);
-    if (is_socket(&opened))
-        tls_note_send(regs->di, first_bytes(regs, vectored));
-    return 0;
+/* Reads and writes of every kind, of files and sockets. */
+static __always_inline void exit_move(__u64 registers, __u32 how, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
+    int fd = regs->di;
+    if (moved(fd, how & HOW_SENDS ? SUM_WRITE : SUM_READ, result))
+        note_socket(fd, regs->si, how, result);
 }
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_read, struct pt_regs *regs, long result) { return received(regs, result, false); }
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_readv, struct pt_regs *regs, long result) { return received(regs, result, true); }
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_write, struct pt_regs *regs, long result) { return sent(regs, result, false); }
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_writev, struct pt_regs *regs, long result) { return sent(regs, result, true); }
 
 /* sendfile, copy_file_range and splice: from one descriptor to another. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_transfer, struct pt_regs *regs, long result) {
-    struct open_file opened;
-    if (result <= 0 || !in_scope())
-        return 0;
-    bool is_sendfile = regs->orig_ax == 40;
-    moved(is_sendfile ? regs->si : regs->di, SUM_READ, result, &opened);
-    moved(is_sendfile ? regs->di : regs->dx, SUM_WRITE, result, &opened);
-    return 0;
+static __always_inline void exit_transfer(__u64 registers, __u32 number, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
+    bool is_sendfile = number == 40;
+    moved(is_sendfile ? regs->si : regs->di, SUM_READ, result);
+    moved(is_sendfile ? regs->di : regs->dx, SUM_WRITE, result);
 }
 
-static __always_inline void close_one(int fd) {
-    struct open_file opened;
+/* The descriptor is about to be closed, also by a dup2 or dup3 onto it. */
+__noinline int close_one(int fd) {
+    struct open_file opened = {};
     if (file_of(fd, &opened))
-        return;
-    io_cut(&opened, fd);
+        return 0;
+    io_cut(&opened);
     if (is_socket(&opened) && !opened.references)
         net_closed(&opened, fd, 0);
-}
-
-SEC("tp_btf/sys_enter")
-int BPF_PROG(enter_close, struct pt_regs *regs, long number) {
-    close_one(regs->di);
-    return 0;
-}
-
-/* dup2 and dup3 close what their second descriptor was. */
-SEC("tp_btf/sys_enter")
-int BPF_PROG(enter_dup, struct pt_regs *regs, long number) {
-    if (regs->di != regs->si)
-        close_one(regs->si);
     return 0;
 }
 
@@ -120,10 +93,10 @@ static long cut_descriptor(__u32 fd, void *context) {
     }
     if (!(walk->word >> (fd & 63) & 1) || fd < walk->first || fd > walk->last)
         return 0;
-    struct open_file opened;
+    struct open_file opened = {};
     if (file_of(fd, &opened))
         return 0;
-    io_cut(&opened, fd);
+    io_cut(&opened);
     if (!is_socket(&opened) || opened.references)
         return 0;
     if (!walk->is_exec)
@@ -133,63 +106,29 @@ static long cut_descriptor(__u32 fd, void *context) {
     return 0;
 }
 
-static __always_inline void cut_range(__u32 first, __u32 last, __u32 is_exec) {
+__noinline int cut_range(__u32 first, __u32 last, __u32 is_exec) {
     struct task_struct *task = bpf_get_current_task_btf();
     struct files_struct *files = task->files;
     if (!files)
-        return;
+        return 0;
     struct fdtable *table = files->fdt;
     struct descriptors walk = {.open_words = (__u64)table->open_fds, .first = first, .last = last};
     walk.exec_words = (__u64)table->close_on_exec;
     walk.is_exec = is_exec;
     __u32 slots = table->max_fds;
     bpf_loop(slots > MOST_DESCRIPTORS ? MOST_DESCRIPTORS : slots, cut_descriptor, &walk, 0);
+    return 0;
 }
 
 #define CLOSE_RANGE_CLOEXEC 4
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(enter_close_range, struct pt_regs *regs, long number) {
+static __always_inline void enter_close_range(const struct pt_regs *regs) {
     if (!(regs->dx & CLOSE_RANGE_CLOEXEC))
         cut_range(regs->di, regs->si, 0);
-    return 0;
 }
 
 /* Descriptors with CLOEXEC are closed inside exec, before its event: all sums are cut here. */
-SEC("tp_btf/sys_enter")
-int BPF_PROG(enter_exec, struct pt_regs *regs, long number) {
+static __always_inline void enter_exec(void) {
     net_forget();
     cut_range(0, -1, 1);
-    return 0;
 }
-
-struct call_table io_enter SEC(".maps") = {
-    .values =
-        {
-            [3] = (void *)&enter_close,
-            [33] = (void *)&enter_dup,
-            [59] = (void *)&enter_exec,
-            [292] = (void *)&enter_dup,
-            [322] = (void *)&enter_exec,
-            [436] = (void *)&enter_close_range,
-        },
-};
-
-struct call_table io_exit SEC(".maps") = {
-    .values =
-        {
-            [0] = (void *)&exit_read,
-            [1] = (void *)&exit_write,
-            [17] = (void *)&exit_read,
-            [18] = (void *)&exit_write,
-            [19] = (void *)&exit_readv,
-            [20] = (void *)&exit_writev,
-            [40] = (void *)&exit_transfer,
-            [275] = (void *)&exit_transfer,
-            [295] = (void *)&exit_readv,
-            [296] = (void *)&exit_writev,
-            [326] = (void *)&exit_transfer,
-            [327] = (void *)&exit_readv,
-            [328] = (void *)&exit_writev,
-        },
-};

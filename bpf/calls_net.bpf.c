@@ -27,7 +27,7 @@ struct {
 } given_addresses SEC(".maps");
 
 /* Reads the user's address. Not 0 if it cannot be read. */
-static __noinline int take_address(struct given_address *given, __u64 address, __u32 length) {
+__noinline int take_address(struct given_address *given, __u64 address, __u32 length) {
     if (!given)
         return -1;
     if (length > SOCKADDR_BYTES)
@@ -40,12 +40,12 @@ static __noinline int take_address(struct given_address *given, __u64 address, _
     return 0;
 }
 
-static __noinline struct given_address *given_address(void) {
+static __always_inline struct given_address *given_address(void) {
     return bpf_task_storage_get(&given_addresses, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
 /* Puts the user's address into a record, as the peer, or as our own end for a bind. */
-static __noinline int put_address(struct intact_net *net, const struct given_address *given, __u32 is_own) {
+__noinline int put_address(struct intact_net *net, const struct given_address *given, __u32 is_own) {
     if (!net || !given || !given->length)
         return 0;
     net->family = given->family;
@@ -85,22 +85,25 @@ static __noinline int put_address(struct intact_net *net, const struct given_add
 }
 
 /* connect and bind: the address is read at entry. */
-SEC("tp_btf/sys_enter")
-int BPF_PROG(enter_address, struct pt_regs *regs, long number) {
+static __always_inline void enter_address(const struct pt_regs *regs, __u32 number) {
     struct given_address *given = given_address();
     if (given)
         given->call = take_address(given, regs->si, regs->dx) ? 0 : number + 1;
+}
+
+/* Fills both ends of the socket behind a descriptor, if it is one. */
+__noinline int ends_of(struct intact_net *net, int fd) {
+    struct open_file opened = {};
+    if (net && !file_of(fd, &opened) && is_socket(&opened))
+        net_ends(net, &opened);
     return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_address, struct pt_regs *regs, long result) {
-    struct task_state *state = scope_state();
+__noinline int exit_address(const struct task_state *state, __u64 registers, __u32 number, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
     if (!state)
         return 0;
-    __u32 number = regs->orig_ax;
     bool is_bind = number == 49;
-    struct open_file opened;
     struct given_address *given = given_address();
     struct intact_net *net = net_new(state, is_bind ? NET_BIND : NET_CONNECT, regs->di);
     if (!net || !given) {
@@ -112,27 +115,22 @@ int BPF_PROG(exit_address, struct pt_regs *regs, long result) {
     if (given->call != number + 1)
         take_address(given, regs->si, regs->dx);
     given->call = 0;
-    if (!file_of(regs->di, &opened) && is_socket(&opened))
-        net_ends(net, &opened);
+    ends_of(net, regs->di);
     /* The socket knows best where it is; it forgets when it was refused. */
     bool is_inet = net->family == AF_INET || net->family == AF_INET6;
     bool knows = is_inet ? (is_bind ? net->local_port : net->port) : net->h.length;
     if (result || !knows)
         put_address(net, given, is_bind);
-    emit_net(net);
-    return 0;
+    return emit_net(net);
 }
 
 /* accept and listen. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_server, struct pt_regs *regs, long result) {
-    struct task_state *state = scope_state();
+__noinline int exit_server(const struct task_state *state, __u64 registers, __u32 number, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
     if (!state)
         return 0;
-    __u32 number = regs->orig_ax;
     bool is_accept = number != 50;
     int fd = is_accept && result >= 0 ? result : regs->di;
-    struct open_file opened;
     struct intact_net *net = net_new(state, is_accept ? NET_ACCEPT : NET_LISTEN, fd);
     if (!net) {
         count_lost(FAMILY_NET, LOST_MAP_FULL);
@@ -140,8 +138,6 @@ int BPF_PROG(exit_server, struct pt_regs *regs, long result) {
     }
     net->enter_ns = scope_entered(state, number);
     net->result = result_of(result);
-    if (!file_of(fd, &opened) && is_socket(&opened))
-        net_ends(net, &opened);
-    emit_net(net);
-    return 0;
+    ends_of(net, fd);
+    return emit_net(net);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
- * Calls that send and receive on sockets only, and the table of all calls of sockets.
+ * Calls that send and receive on sockets only, with or without an address.
  */
 #include "calls.bpf.h"
 #include "io.bpf.h"
@@ -25,50 +25,53 @@ struct {
     __type(value, __u8);
 } net_destinations SEC(".maps");
 
-/* A datagram was sent to an address: told once for a socket and address, and once more if it failed. */
-static __noinline int datagram(struct pt_regs *regs, __u64 address, __u32 length, long result) {
-    struct task_state *state = scope_state();
-    struct given_address *given = given_address();
-    struct open_file opened;
-    if (!state || !given || take_address(given, address, length))
+struct hashed {
+    const __u8 *bytes;
+    __u64 hash;
+    __u32 length;
+};
+
+static long hash_byte(__u32 index, void *context) {
+    struct hashed *hashed = context;
+    if (index >= SOCKADDR_BYTES)
+        return 1;
+    hashed->hash = (hashed->hash ^ hashed->bytes[index]) * 1099511628211ULL;
+    return 0;
+}
+
+/* Whether it is the first time that the socket sends to this address. */
+__noinline int is_new_destination(const struct given_address *given, __u64 inode, bool has_failed) {
+    if (!given)
         return 0;
-    if (file_of(regs->di, &opened) || !is_socket(&opened))
-        return 0;
-    struct destination key = {.socket = opened.inode, .address = 14695981039346656037ULL ^ (result < 0)};
-    for (__u32 i = 0; i < SOCKADDR_BYTES; i++) {
-        if (i >= given->length)
-            break;
-        key.address = (key.address ^ given->bytes[i]) * 1099511628211ULL;
-    }
+    struct hashed hashed = {.bytes = given->bytes, .hash = 14695981039346656037ULL ^ has_failed};
+    bpf_loop(given->length, hash_byte, &hashed, 0);
+    struct destination key = {.socket = inode, .address = hashed.hash};
     __u8 told = 1;
     if (bpf_map_lookup_elem(&net_destinations, &key))
         return 0;
     bpf_map_update_elem(&net_destinations, &key, &told, BPF_ANY);
-    struct intact_net *net = net_new(state, NET_SEND, regs->di);
+    return 1;
+}
+
+/* A datagram was sent to an address: told once for a socket and address, and once more if it failed. */
+__noinline int datagram(int fd, __u64 address, __u32 length, __u32 number, long result) {
+    struct task_state *state = scope_state();
+    struct given_address *given = given_address();
+    struct open_file opened = {};
+    if (!state || !given || take_address(given, address, length))
+        return 0;
+    if (file_of(fd, &opened) || !is_socket(&opened) || !is_new_destination(given, opened.inode, result < 0))
+        return 0;
+    struct intact_net *net = net_new(state, NET_SEND, fd);
     if (!net) {
         count_lost(FAMILY_NET, LOST_MAP_FULL);
         return 0;
     }
-    net->enter_ns = scope_entered(state, regs->orig_ax);
+    net->enter_ns = scope_entered(state, number);
     net->result = result_of(result);
     net_ends(net, &opened);
     put_address(net, given, 0);
-    emit_net(net);
-    return 0;
-}
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_sendto, struct pt_regs *regs, long result) {
-    struct open_file opened;
-    if (!in_scope())
-        return 0;
-    if (regs->r8)
-        datagram(regs, regs->r8, regs->r9, result);
-    if (result <= 0)
-        return 0;
-    moved(regs->di, SUM_WRITE, result, &opened);
-    tls_note_send(regs->di, (const void *)regs->si);
-    return 0;
+    return emit_net(net);
 }
 
 struct user_message {
@@ -77,25 +80,29 @@ struct user_message {
     __u32 pad;
 };
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_sendmsg, struct pt_regs *regs, long result) {
-    struct open_file opened;
+static __always_inline int told_message(int fd, __u64 at, __u32 number, long result) {
     struct user_message message = {};
-    if (!in_scope())
-        return 0;
-    bpf_probe_read_user(&message, sizeof(message), (const void *)regs->si);
-    if (message.name)
-        datagram(regs, message.name, message.name_length, result);
-    if (result <= 0)
-        return 0;
-    moved(regs->di, SUM_WRITE, result, &opened);
-    tls_note_send(regs->di, tls_first_of_message((const void *)regs->si));
-    return 0;
+    bpf_probe_read_user(&message, sizeof(message), (const void *)at);
+    return message.name ? datagram(fd, message.name, message.name_length, number, result) : 0;
+}
+
+/* sendto and sendmsg, which may carry an address. */
+static __always_inline void exit_send(__u64 registers, __u32 number, __u32 how, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
+    if (how & HOW_MESSAGE)
+        told_message(regs->di, regs->si, number, result);
+    else if (regs->r8)
+        datagram(regs->di, regs->r8, regs->r9, number, result);
+    if (result > 0)
+        exit_move(registers, how, result);
 }
 
 struct messages {
     __u64 base;
     __u64 bytes;
+    __s64 result;
+    __s32 fd;
+    __u32 number;
 };
 
 static long one_message(__u32 index, void *context) {
@@ -107,62 +114,22 @@ static long one_message(__u32 index, void *context) {
     return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_messages, struct pt_regs *regs, long result) {
-    struct open_file opened;
-    struct user_message message = {};
-    if (!in_scope())
-        return 0;
-    bool is_send = regs->orig_ax == 307;
-    if (is_send) {
-        for (__u32 i = 0; i < TOLD_MESSAGES; i++) {
-            if (i && i >= result)
-                break;
-            bpf_probe_read_user(&message, sizeof(message), (const void *)(regs->si + i * MMSGHDR_BYTES));
-            if (message.name)
-                datagram(regs, message.name, message.name_length, result);
-        }
-    }
+static long one_destination(__u32 index, void *context) {
+    struct messages *messages = context;
+    told_message(messages->fd, messages->base + index * MMSGHDR_BYTES, messages->number, messages->result);
+    return 0;
+}
+
+/* sendmmsg and recvmmsg. */
+__noinline int exit_messages(__u64 registers, __u32 number, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
+    struct messages messages = {.base = regs->si, .result = result, .fd = regs->di, .number = number};
+    bool is_send = number == 307;
+    __u32 sent = result > 1 ? result : 1; /* a call that failed failed at its first */
+    if (is_send)
+        bpf_loop(sent > TOLD_MESSAGES ? TOLD_MESSAGES : sent, one_destination, &messages, 0);
     if (result <= 0)
         return 0;
-    struct messages messages = {.base = regs->si};
     bpf_loop(result > MESSAGES ? MESSAGES : result, one_message, &messages, 0);
-    moved(regs->di, is_send ? SUM_WRITE : SUM_READ, messages.bytes, &opened);
-    return 0;
+    return moved(regs->di, is_send ? SUM_WRITE : SUM_READ, messages.bytes);
 }
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_recvmsg, struct pt_regs *regs, long result) {
-    struct open_file opened;
-    if (result <= 0 || !in_scope())
-        return 0;
-    moved(regs->di, SUM_READ, result, &opened);
-    tls_note_receive(regs->di, tls_first_of_message((const void *)regs->si), result);
-    return 0;
-}
-
-struct call_table net_enter SEC(".maps") = {
-    .values =
-        {
-            [42] = (void *)&enter_address,
-            [49] = (void *)&enter_address,
-        },
-};
-
-/* recvfrom is a read of a socket. */
-struct call_table net_exit SEC(".maps") = {
-    .values =
-        {
-            [42] = (void *)&exit_address,
-            [43] = (void *)&exit_server,
-            [44] = (void *)&exit_sendto,
-            [45] = (void *)&exit_read,
-            [46] = (void *)&exit_sendmsg,
-            [47] = (void *)&exit_recvmsg,
-            [49] = (void *)&exit_address,
-            [50] = (void *)&exit_server,
-            [288] = (void *)&exit_server,
-            [299] = (void *)&exit_messages,
-            [307] = (void *)&exit_messages,
-        },
-};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
- * One pair of hooks for all system calls: a bitmap of numbers first, then scope, then a tail call by number.
+ * One pair of hooks for all system calls: a table of numbers first, then scope, then the handler.
  *
- * A call is watched by one line in its family's table of handlers and one line here.
+ * A call is watched by one line in the table. Handlers are functions and not programs of their own: what they share is
+ * then verified once, and a call costs less than a tail call.
  */
 #include "emit.bpf.h"
 #include "calls.bpf.h"
@@ -15,76 +16,102 @@ enum {
     FAMILY_MASK = 7,
     ON_ENTER = 8, /* has a handler at entry */
     ON_EXIT = 16, /* has a handler at exit */
-    TIMED = 32    /* its entry time is kept */
+    TIMED = 32,   /* its entry time is kept */
+    IF_MOVED = 64 /* of interest only if it returned more than 0 */
+};
+
+enum call_handler {
+    CALL_NONE,
+    CALL_OPEN,
+    CALL_DESCRIPTOR,
+    CALL_NAMED,
+    CALL_MOVE,
+    CALL_TRANSFER,
+    CALL_CLOSE,
+    CALL_DUP,
+    CALL_EXEC,
+    CALL_CLOSE_RANGE,
+    CALL_ADDRESS,
+    CALL_SERVER,
+    CALL_SEND,
+    CALL_MESSAGES,
+    CALL_MAP
+};
+
+struct watched_call {
+    __u8 what;
+    __u8 handler;
+    __u8 how; /* HOW_… */
+    __u8 pad;
 };
 
 #define FILE_PATH (FAMILY_FILE | ON_ENTER | ON_EXIT | TIMED)
 #define FILE_FD (FAMILY_FILE | ON_EXIT | TIMED)
-#define IO_SUM (FAMILY_IO | ON_EXIT)
+#define IO_SUM (FAMILY_IO | ON_EXIT | IF_MOVED)
 #define IO_CUT (FAMILY_IO | ON_ENTER)
 #define NET_CALL (FAMILY_NET | ON_EXIT | TIMED)
 #define NET_PEER (FAMILY_NET | ON_ENTER | ON_EXIT | TIMED)
-#define NET_SUM (FAMILY_NET | ON_EXIT)
+#define NET_SUM (FAMILY_NET | ON_EXIT | IF_MOVED)
 #define TLS_MAP (FAMILY_TLS | ON_EXIT)
 
-const volatile __u8 watched[CALLS] = {
-    [2] = FILE_FD,     /* open */
-    [85] = FILE_FD,    /* creat */
-    [257] = FILE_FD,   /* openat */
-    [437] = FILE_FD,   /* openat2 */
-    [77] = FILE_FD,    /* ftruncate */
-    [91] = FILE_FD,    /* fchmod */
-    [93] = FILE_FD,    /* fchown */
-    [76] = FILE_PATH,  /* truncate */
-    [82] = FILE_PATH,  /* rename */
-    [83] = FILE_PATH,  /* mkdir */
-    [84] = FILE_PATH,  /* rmdir */
-    [86] = FILE_PATH,  /* link */
-    [87] = FILE_PATH,  /* unlink */
-    [88] = FILE_PATH,  /* symlink */
-    [90] = FILE_PATH,  /* chmod */
-    [92] = FILE_PATH,  /* chown */
-    [94] = FILE_PATH,  /* lchown */
-    [258] = FILE_PATH, /* mkdirat */
-    [260] = FILE_PATH, /* fchownat */
-    [263] = FILE_PATH, /* unlinkat */
-    [264] = FILE_PATH, /* renameat */
-    [265] = FILE_PATH, /* linkat */
-    [266] = FILE_PATH, /* symlinkat */
-    [268] = FILE_PATH, /* fchmodat */
-    [316] = FILE_PATH, /* renameat2 */
-    [452] = FILE_PATH, /* fchmodat2 */
-    [0] = IO_SUM,      /* read */
-    [1] = IO_SUM,      /* write */
-    [17] = IO_SUM,     /* pread64 */
-    [18] = IO_SUM,     /* pwrite64 */
-    [19] = IO_SUM,     /* readv */
-    [20] = IO_SUM,     /* writev */
-    [40] = IO_SUM,     /* sendfile */
-    [275] = IO_SUM,    /* splice */
-    [295] = IO_SUM,    /* preadv */
-    [296] = IO_SUM,    /* pwritev */
-    [326] = IO_SUM,    /* copy_file_range */
-    [327] = IO_SUM,    /* preadv2 */
-    [328] = IO_SUM,    /* pwritev2 */
-    [3] = IO_CUT,      /* close */
-    [33] = IO_CUT,     /* dup2 */
-    [59] = IO_CUT,     /* execve */
-    [292] = IO_CUT,    /* dup3 */
-    [322] = IO_CUT,    /* execveat */
-    [436] = IO_CUT,    /* close_range */
-    [42] = NET_PEER,   /* connect */
-    [43] = NET_CALL,   /* accept */
-    [44] = NET_CALL,   /* sendto */
-    [45] = NET_SUM,    /* recvfrom */
-    [46] = NET_CALL,   /* sendmsg */
-    [47] = NET_SUM,    /* recvmsg */
-    [49] = NET_PEER,   /* bind */
-    [50] = NET_CALL,   /* listen */
-    [288] = NET_CALL,  /* accept4 */
-    [299] = NET_SUM,   /* recvmmsg */
-    [307] = NET_CALL,  /* sendmmsg */
-    [9] = TLS_MAP,     /* mmap */
+const volatile struct watched_call watched[CALLS] = {
+    [2] = {FILE_FD, CALL_OPEN},                            /* open */
+    [85] = {FILE_FD, CALL_OPEN},                           /* creat */
+    [257] = {FILE_FD, CALL_OPEN},                          /* openat */
+    [437] = {FILE_FD, CALL_OPEN},                          /* openat2 */
+    [77] = {FILE_FD, CALL_DESCRIPTOR},                     /* ftruncate */
+    [91] = {FILE_FD, CALL_DESCRIPTOR},                     /* fchmod */
+    [93] = {FILE_FD, CALL_DESCRIPTOR},                     /* fchown */
+    [76] = {FILE_PATH, CALL_NAMED},                        /* truncate */
+    [82] = {FILE_PATH, CALL_NAMED},                        /* rename */
+    [83] = {FILE_PATH, CALL_NAMED},                        /* mkdir */
+    [84] = {FILE_PATH, CALL_NAMED},                        /* rmdir */
+    [86] = {FILE_PATH, CALL_NAMED},                        /* link */
+    [87] = {FILE_PATH, CALL_NAMED},                        /* unlink */
+    [88] = {FILE_PATH, CALL_NAMED},                        /* symlink */
+    [90] = {FILE_PATH, CALL_NAMED},                        /* chmod */
+    [92] = {FILE_PATH, CALL_NAMED},                        /* chown */
+    [94] = {FILE_PATH, CALL_NAMED},                        /* lchown */
+    [258] = {FILE_PATH, CALL_NAMED},                       /* mkdirat */
+    [260] = {FILE_PATH, CALL_NAMED},                       /* fchownat */
+    [263] = {FILE_PATH, CALL_NAMED},                       /* unlinkat */
+    [264] = {FILE_PATH, CALL_NAMED},                       /* renameat */
+    [265] = {FILE_PATH, CALL_NAMED},                       /* linkat */
+    [266] = {FILE_PATH, CALL_NAMED},                       /* symlinkat */
+    [268] = {FILE_PATH, CALL_NAMED},                       /* fchmodat */
+    [316] = {FILE_PATH, CALL_NAMED},                       /* renameat2 */
+    [452] = {FILE_PATH, CALL_NAMED},                       /* fchmodat2 */
+    [0] = {IO_SUM, CALL_MOVE},                             /* read */
+    [1] = {IO_SUM, CALL_MOVE, HOW_SENDS},                  /* write */
+    [17] = {IO_SUM, CALL_MOVE},                            /* pread64 */
+    [18] = {IO_SUM, CALL_MOVE, HOW_SENDS},                 /* pwrite64 */
+    [19] = {IO_SUM, CALL_MOVE, HOW_VECTOR},                /* readv */
+    [20] = {IO_SUM, CALL_MOVE, HOW_SENDS | HOW_VECTOR},    /* writev */
+    [40] = {IO_SUM, CALL_TRANSFER},                        /* sendfile */
+    [275] = {IO_SUM, CALL_TRANSFER},                       /* splice */
+    [295] = {IO_SUM, CALL_MOVE, HOW_VECTOR},               /* preadv */
+    [296] = {IO_SUM, CALL_MOVE, HOW_SENDS | HOW_VECTOR},   /* pwritev */
+    [326] = {IO_SUM, CALL_TRANSFER},                       /* copy_file_range */
+    [327] = {IO_SUM, CALL_MOVE, HOW_VECTOR},               /* preadv2 */
+    [328] = {IO_SUM, CALL_MOVE, HOW_SENDS | HOW_VECTOR},   /* pwritev2 */
+    [3] = {IO_CUT, CALL_CLOSE},                            /* close */
+    [33] = {IO_CUT, CALL_DUP},                             /* dup2 */
+    [59] = {IO_CUT, CALL_EXEC},                            /* execve */
+    [292] = {IO_CUT, CALL_DUP},                            /* dup3 */
+    [322] = {IO_CUT, CALL_EXEC},                           /* execveat */
+    [436] = {IO_CUT, CALL_CLOSE_RANGE},                    /* close_range */
+    [42] = {NET_PEER, CALL_ADDRESS},                       /* connect */
+    [43] = {NET_CALL, CALL_SERVER},                        /* accept */
+    [44] = {NET_CALL, CALL_SEND, HOW_SENDS},               /* sendto */
+    [45] = {NET_SUM, CALL_MOVE},                           /* recvfrom */
+    [46] = {NET_CALL, CALL_SEND, HOW_SENDS | HOW_MESSAGE}, /* sendmsg */
+    [47] = {NET_SUM, CALL_MOVE, HOW_MESSAGE},              /* recvmsg */
+    [49] = {NET_PEER, CALL_ADDRESS},                       /* bind */
+    [50] = {NET_CALL, CALL_SERVER},                        /* listen */
+    [288] = {NET_CALL, CALL_SERVER},                       /* accept4 */
+    [299] = {NET_SUM, CALL_MESSAGES},                      /* recvmmsg */
+    [307] = {NET_CALL, CALL_MESSAGES},                     /* sendmmsg */
+    [9] = {TLS_MAP, CALL_MAP},                             /* mmap */
 };
 
 /* Numbers of the same calls in the 32-bit table: counted in their family, not decoded. */
@@ -115,11 +142,12 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long number) {
     }
     if ((__u64)number >= CALLS) {
         number &= ~X32_BIT;
-        if ((__u64)number < CALLS && watched[number & (CALLS - 1)])
-            count_compat(watched[number & (CALLS - 1)] & FAMILY_MASK);
+        if ((__u64)number < CALLS && watched[number & (CALLS - 1)].what)
+            count_compat(watched[number & (CALLS - 1)].what & FAMILY_MASK);
         return 0;
     }
-    __u8 what = watched[number & (CALLS - 1)];
+    const volatile struct watched_call *call = &watched[number & (CALLS - 1)];
+    __u8 what = call->what;
     if (!(what & (ON_ENTER | TIMED)))
         return 0;
     struct task_state *state = scope_state();
@@ -131,45 +159,85 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long number) {
     }
     if (!(what & ON_ENTER))
         return 0;
-    switch (what & FAMILY_MASK) {
-    case FAMILY_FILE:
-        bpf_tail_call(ctx, &file_enter, number);
+    switch (call->handler) {
+    case CALL_NAMED:
+        enter_named(as_number(regs, &state->registers), number);
         break;
-    case FAMILY_IO:
-        bpf_tail_call(ctx, &io_enter, number);
+    case CALL_CLOSE:
+        close_one(regs->di);
         break;
-    case FAMILY_NET:
-        bpf_tail_call(ctx, &net_enter, number);
+    case CALL_DUP:
+        if (regs->di != regs->si)
+            close_one(regs->si);
+        break;
+    case CALL_ADDRESS:
+        enter_address(regs, number);
+        break;
+    case CALL_EXEC:
+        enter_exec();
+        break;
+    case CALL_CLOSE_RANGE:
+        enter_close_range(regs);
         break;
     }
     return 0;
 }
 
-/* Handlers ask for the scope themselves: they need the state of the task anyway. */
+/* What the call came to, for a task in scope. */
+static __always_inline void handle_exit(struct task_state *state, struct pt_regs *regs,
+                                        const volatile struct watched_call *call, long result) {
+    __u32 number = regs->orig_ax;
+    __u64 registers = as_number(regs, &state->registers);
+    switch (call->handler) {
+    case CALL_MOVE:
+        exit_move(registers, call->how, result);
+        break;
+    case CALL_OPEN:
+        exit_open(state, registers, number, result);
+        break;
+    case CALL_NAMED:
+        exit_named(state, registers, number, result);
+        break;
+    case CALL_DESCRIPTOR:
+        exit_descriptor(state, registers, number, result);
+        break;
+    case CALL_SEND:
+        exit_send(registers, number, call->how, result);
+        break;
+    case CALL_ADDRESS:
+        exit_address(state, registers, number, result);
+        break;
+    case CALL_SERVER:
+        exit_server(state, registers, number, result);
+        break;
+    case CALL_TRANSFER:
+        exit_transfer(registers, number, result);
+        break;
+    case CALL_MESSAGES:
+        exit_messages(registers, number, result);
+        break;
+    case CALL_MAP:
+        exit_map(regs->r8);
+        break;
+    }
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result) {
     __u64 number = regs->orig_ax;
     if (number >= CALLS)
         return 0;
-    __u8 what = watched[number & (CALLS - 1)];
-    if (!(what & ON_EXIT))
+    const volatile struct watched_call *call = &watched[number & (CALLS - 1)];
+    __u8 what = call->what;
+    if (!(what & ON_EXIT) || ((what & IF_MOVED) && result <= 0))
+        return 0;
+    if (call->handler == CALL_MAP && !maps_code(regs, result))
         return 0;
     struct task_struct *task = bpf_get_current_task_btf();
     if (task->thread_info.status & TS_COMPAT)
         return 0;
-    switch (what & FAMILY_MASK) {
-    case FAMILY_FILE:
-        bpf_tail_call(ctx, &file_exit, number);
-        break;
-    case FAMILY_IO:
-        bpf_tail_call(ctx, &io_exit, number);
-        break;
-    case FAMILY_NET:
-        bpf_tail_call(ctx, &net_exit, number);
-        break;
-    case FAMILY_TLS:
-        bpf_tail_call(ctx, &tls_exit, number);
-        break;
-    }
+    struct task_state *state = scope_state();
+    if (state)
+        handle_exit(state, regs, call, result);
     return 0;
 }

@@ -14,9 +14,9 @@
 #include "calls_io.bpf.c"
 #include "calls_net.bpf.c"
 #include "calls_send.bpf.c"
+#include "mapped.bpf.c"
 #include "process.bpf.c"
 #include "alive.bpf.c"
-#include "mapped.bpf.c"
 #include "dispatch.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -78,10 +78,16 @@ static __always_inline int emit_record(void *ring, __u32 family, const __u32 siz
     return 0;
 }
 
-/* Defines emit_<name>(fixed, data, length): picks the class by need. The longest variable part must fit the last. */
+/* Defines emit_<name>(fixed, data, length): picks the class by need. The longest variable part must fit the last.
+ *
+ * It is global, as all that many places call: the verifier walks such a function once and not once a call. Its pointers
+ * are to memory of a fixed size; what is only handed on to a read helper is an address (__u64). */
 #define DEFINE_EMIT(name, family, type)                                                                                \
-    static __noinline int emit_##name(const type *fixed, const void *data, __u32 length) {                             \
+    __noinline int emit_##name(const type *fixed, __u64 address, __u32 length) {                                       \
+        const void *data = (const void *)address;                                                                      \
         __u32 need = sizeof(type) + length;                                                                            \
+        if (!fixed)                                                                                                    \
+            return 0;                                                                                                  \
         if (need <= CLASS_256)                                                                                         \
             return emit_record(&ring_##name##_256, family, CLASS_256, fixed, sizeof(type), data, length);              \
         if (need <= CLASS_1K)                                                                                          \

@@ -11,73 +11,74 @@
 #define O_TMPFILE_BIT 020000000
 #define FMODE_CREATED 0x100000
 
-/* The name, inode and device of an open file. */
-static __always_inline void describe(struct intact_file *file, const struct open_file *opened,
-                                     struct path_found *found) {
-    file->inode = opened->inode;
-    file->device = opened->device;
-    path_of(opened, found);
+/* Fills in the file behind a descriptor. Its FMODE_… bits and 1 << 32, 0 if there is none; its path in `found`. */
+__noinline __u64 describe(struct intact_file *file, int fd, struct path_found *found) {
+    struct open_file opened = {};
+    if (!file || !found || file_of(fd, &opened))
+        return 0;
+    path_of(&opened, found);
+    file->inode = opened.inode;
+    file->device = opened.device;
     file->h.flags |= found->flags | FLAG_FROM_FILE;
     file->path_length = found->length;
     file->h.length = found->length;
+    return 1ULL << 32 | opened.open_mode;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_open, struct pt_regs *regs, long result) {
-    struct task_state *state = scope_state();
-    if (!state)
-        return 0;
-    __u32 number = regs->orig_ax;
-    struct intact_file file;
-    struct path_found found = {};
-    fill_file(&file, state, number, FILE_OPEN);
-    bool at = number >= 257;
-    __u64 text = at ? regs->si : regs->di;
+/* The flags and the mode of an open. */
+static __always_inline void how_to_open(struct intact_file *file, const struct pt_regs *regs, __u32 number) {
     if (number == 437) { /* openat2 */
         __u64 how[2] = {};
         bpf_probe_read_user(how, sizeof(how), (const void *)regs->dx);
-        file.flags = how[0];
-        file.mode = how[1];
+        file->flags = how[0];
+        file->mode = how[1];
     } else if (number == 85) { /* creat */
-        file.flags = O_CREAT_WRONLY_TRUNC;
-        file.mode = regs->si;
+        file->flags = O_CREAT_WRONLY_TRUNC;
+        file->mode = regs->si;
     } else {
-        file.flags = at ? regs->dx : regs->si;
-        file.mode = at ? regs->r10 : regs->dx;
+        bool at = number >= 257;
+        file->flags = at ? regs->dx : regs->si;
+        file->mode = at ? regs->r10 : regs->dx;
     }
-    file.result = result_of(result);
-    struct open_file opened;
-    if (result >= 0)
-        file.fd = result;
-    if (result >= 0 && !file_of(result, &opened)) {
-        if ((opened.open_mode & FMODE_CREATED) || (file.flags & O_TMPFILE_BIT))
-            file.h.op = FILE_CREATE;
-        describe(&file, &opened, &found);
-        emit_file(&file, found.start, found.length);
+}
+
+__noinline int exit_open(const struct task_state *state, __u64 registers, __u32 number, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
+    struct intact_file file;
+    struct path_found found = {};
+    if (!state)
         return 0;
+    fill_file(&file, state, number, FILE_OPEN);
+    how_to_open(&file, regs, number);
+    file.result = result_of(result);
+    if (result >= 0) {
+        file.fd = result;
+        __u64 mode = describe(&file, result, &found);
+        if (mode) {
+            if ((mode & FMODE_CREATED) || (file.flags & O_TMPFILE_BIT))
+                file.h.op = FILE_CREATE;
+            return emit_file(&file, found.start, found.length);
+        }
     }
     struct path_scratch *scratch = path_scratch(SCRATCH_CALL);
     if (!scratch) {
         count_lost(FAMILY_FILE, LOST_MAP_FULL);
         return 0;
     }
-    __u32 flags = 0;
-    __u32 length = join_path(scratch->joined, at ? (int)regs->di : AT_FDCWD, text, &flags, true);
-    file.h.flags = flags;
-    file.path_length = length;
-    file.h.length = length;
-    emit_file(&file, scratch->joined, length);
-    return 0;
+    bool at = number >= 257;
+    __u64 joined = join_path(&scratch->joined, 0, at ? (int)regs->di : AT_FDCWD, at ? regs->si : regs->di, true);
+    file.h.flags = joined >> 32;
+    file.path_length = joined;
+    file.h.length = joined;
+    return emit_file(&file, as_number(scratch->joined.bytes, &scratch->through), joined);
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_descriptor, struct pt_regs *regs, long result) {
-    struct task_state *state = scope_state();
-    if (!state)
-        return 0;
-    __u32 number = regs->orig_ax;
+__noinline int exit_descriptor(const struct task_state *state, __u64 registers, __u32 number, long result) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
     struct intact_file file;
     struct path_found found = {};
+    if (!state)
+        return 0;
     fill_file(&file, state, number, FILE_TRUNCATE);
     file.result = result_of(result);
     file.fd = regs->di;
@@ -89,24 +90,6 @@ int BPF_PROG(exit_descriptor, struct pt_regs *regs, long result) {
         file.new_uid = regs->si;
         file.new_gid = regs->dx;
     }
-    struct open_file opened;
-    if (!file_of(file.fd, &opened))
-        describe(&file, &opened, &found);
-    emit_file(&file, found.start, found.length);
-    return 0;
+    describe(&file, file.fd, &found);
+    return emit_file(&file, found.start, found.length);
 }
-
-struct call_table file_exit SEC(".maps") = {
-    .values =
-        {
-            [2] = (void *)&exit_open,        [85] = (void *)&exit_open,       [257] = (void *)&exit_open,
-            [437] = (void *)&exit_open,      [77] = (void *)&exit_descriptor, [91] = (void *)&exit_descriptor,
-            [93] = (void *)&exit_descriptor, [76] = (void *)&exit_named,      [82] = (void *)&exit_named,
-            [83] = (void *)&exit_named,      [84] = (void *)&exit_named,      [86] = (void *)&exit_named,
-            [87] = (void *)&exit_named,      [88] = (void *)&exit_named,      [90] = (void *)&exit_named,
-            [92] = (void *)&exit_named,      [94] = (void *)&exit_named,      [258] = (void *)&exit_named,
-            [260] = (void *)&exit_named,     [263] = (void *)&exit_named,     [264] = (void *)&exit_named,
-            [265] = (void *)&exit_named,     [266] = (void *)&exit_named,     [268] = (void *)&exit_named,
-            [316] = (void *)&exit_named,     [452] = (void *)&exit_named,
-        },
-};

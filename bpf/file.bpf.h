@@ -15,6 +15,7 @@ RING(ring_file_16k, 1 << 19);
 DEFINE_EMIT(file, FAMILY_FILE, struct intact_file)
 
 #define AT_FDCWD -100
+#define NUMBER_BYTES 12 /* the digits of a process or descriptor, one too many, and a NUL */
 
 static __always_inline void fill_file(struct intact_file *file, const struct task_state *state, __u32 number,
                                       __u16 op) {
@@ -57,93 +58,171 @@ static __always_inline bool is_plain(const char *text, __u32 length, bool follow
     return !scan.slashes;
 }
 
-#define THROUGH "/proc/self/fd/"
-#define THROUGH_BYTES (sizeof(THROUGH) - 1)
-#define THROUGH_DIGITS 7
+/* What a text that leads through a magic link of procfs names: a descriptor, and where the rest of the text begins. */
+enum magic_kind { MAGIC_NONE, MAGIC_DESCRIPTOR, MAGIC_ROOT };
 
-/* The descriptor of "/proc/self/fd/N/rest", with what precedes the rest in `skip`: a way to name a file beside an open
- * directory that agents take to be safe from races. -1 for any other text.
- */
-static __noinline int through_descriptor(__u64 text, __u32 *skip) {
-    char given[THROUGH_BYTES + THROUGH_DIGITS + 1] = {};
-    int descriptor = 0;
-    if (!skip || bpf_probe_read_user_str(given, sizeof(given), (const void *)text) <= (long)THROUGH_BYTES + 1)
-        return -1;
+struct magic {
+    __u32 kind;
+    __s32 directory; /* AT_FDCWD: the working directory */
+    __u32 rest;      /* offset in the text */
+    __u32 is_whole;  /* nothing follows the link */
+};
+
+/* Without a branch a byte: there is no memcmp to call. */
+static __always_inline bool begins(const char *text, const char *with, const __u32 length) {
+    __u8 differs = 0;
 #pragma unroll
-    for (__u32 i = 0; i < THROUGH_BYTES; i++)
-        if (given[i] != THROUGH[i])
-            return -1;
-    for (__u32 i = THROUGH_BYTES; i < THROUGH_BYTES + THROUGH_DIGITS; i++) {
-        if (given[i] == '/' && i > THROUGH_BYTES) {
-            *skip = i + 1;
-            return descriptor;
-        }
-        if (given[i] < '0' || given[i] > '9')
-            return -1;
-        descriptor = descriptor * 10 + (given[i] - '0');
-    }
-    return -1;
+    for (__u32 i = 0; i < length; i++)
+        differs |= text[i] ^ with[i];
+    return !differs;
 }
 
-/* Writes directory/text to `out`, which has room for JOINED_BYTES and more. Length; flags of the result in `flags`. */
-static __noinline __u32 join_path(char *out, int directory, __u64 text, __u32 *flags, bool follows) {
-    struct path_found found = {};
-    __u32 length = 0;
-    char first = 0;
-    if (!out)
+#define BEGINS(text, with) begins(text, with, sizeof(with) - 1)
+
+/* A decimal number in the user's text: its value in the low half, how many digits in the high one; 0 if there is none.
+ */
+__noinline __u64 text_number(__u64 text) {
+    char digits[NUMBER_BYTES] = {};
+    __u64 value = 0, count = 0;
+    bpf_probe_read_user_str(digits, sizeof(digits), (const void *)text);
+    for (__u32 i = 0; i < NUMBER_BYTES - 1; i++) {
+        __u32 digit = digits[i] - '0';
+        if (digit > 9)
+            break;
+        value = value * 10 + digit;
+        count++;
+    }
+    return value > 0x7fffffff ? 0 : count << 32 | value;
+}
+
+/* The number of this process as its own /proc shows it. */
+static __always_inline __u32 own_number(void) {
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct pid *pid = task->group_leader->thread_pid;
+    __u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) + pid->level * bpf_core_type_size(struct upid);
+    __u32 number = 0;
+    bpf_probe_read_kernel(&number, sizeof(number), (const void *)(at + bpf_core_field_offset(struct upid, nr)));
+    return number;
+}
+
+/* Bytes of "/proc/self/", "/proc/thread-self/" or "/proc/<own number>/" that the text begins with; 0 if it does not. */
+__noinline __u32 own_proc(__u64 text) {
+    char head[24] = {};
+    bpf_probe_read_user_str(head, sizeof(head), (const void *)text);
+    if (!BEGINS(head, "/proc/"))
         return 0;
-    if (bpf_probe_read_user(&first, 1, (const void *)text)) {
-        *flags |= FLAG_PATH_FAULT;
+    if (BEGINS(head + 6, "self/"))
+        return 11;
+    if (BEGINS(head + 6, "thread-self/"))
+        return 18;
+    __u64 number = text_number(text + 6);
+    if (!number || (__u32)number != own_number())
+        return 0;
+    char after = 0;
+    __u32 length = 6 + (number >> 32);
+    bpf_probe_read_user(&after, 1, (const void *)(text + length));
+    return after == '/' ? length + 1 : 0;
+}
+
+/* The kernel resolves such a link by the process, not by the text, so the text alone would name a file of procfs. */
+__noinline int find_magic(__u64 text, struct magic *magic) {
+    char head[8] = {};
+    if (!magic)
+        return 0;
+    magic->kind = MAGIC_NONE;
+    bpf_probe_read_user_str(head, sizeof(head), (const void *)text);
+    __u32 at = BEGINS(head, "/dev/fd") ? 5 : own_proc(text);
+    if (!at)
+        return 0;
+    __builtin_memset(head, 0, sizeof(head));
+    bpf_probe_read_user_str(head, sizeof(head), (const void *)(text + at));
+    __u32 kind = MAGIC_DESCRIPTOR;
+    magic->directory = AT_FDCWD;
+    if (BEGINS(head, "fd/")) {
+        __u64 number = text_number(text + at + 3);
+        if (!number)
+            return 0;
+        magic->directory = number;
+        at += 3 + (number >> 32);
+    } else if (BEGINS(head, "cwd")) {
+        at += 3;
+    } else if (BEGINS(head, "root")) {
+        at += 4;
+        kind = MAGIC_ROOT;
+    } else {
         return 0;
     }
-    if (first == '/') {
-        __u32 skip = 0;
-        int through = through_descriptor(text, &skip);
-        struct open_file opened;
-        char rest = 0;
-        /* Only what follows the slash is text then; nothing, or another slash, is left to the general case. */
-        if (through >= 0 && !file_of(through, &opened) && (opened.mode & S_IFMT) == S_IFDIR &&
-            !bpf_probe_read_user(&rest, 1, (const void *)(text + skip)) && rest && rest != '/') {
-            text += skip;
-            first = rest;
-            directory = through;
-        }
-    }
+    char after[2] = {};
+    bpf_probe_read_user_str(after, sizeof(after), (const void *)(text + at));
+    if (after[0] && after[0] != '/')
+        return 0;
+    magic->is_whole = !after[0];
+    magic->rest = at + !magic->is_whole;
+    magic->kind = kind;
+    return 0;
+}
+
+/* The directory that a text begins at: its path as far as it goes, nothing for the root. */
+static __always_inline int base_path(bool is_absolute, int directory, struct path_found *found) {
     struct task_struct *task = bpf_get_current_task_btf();
     struct fs_struct *fs = task->fs;
-    if (first == '/') {
-        path_walk((__u64)fs->root.dentry, (__u64)fs->root.mnt, SCRATCH_CALL, &found);
-        if (found.length == 1) /* nearly always: the process was not moved to another root */
-            found.length = 0;
-    } else if (directory == AT_FDCWD) {
-        path_walk((__u64)fs->pwd.dentry, (__u64)fs->pwd.mnt, SCRATCH_CALL, &found);
-    } else {
-        struct open_file opened;
-        if (!file_of(directory, &opened))
-            path_of(&opened, &found);
-        else
-            *flags |= FLAG_PATH_UNRESOLVED; /* a bad descriptor: the text is all there is */
+    if (is_absolute)
+        return path_walk(word_at(&fs->root.dentry), word_at(&fs->root.mnt), SCRATCH_CALL, found);
+    if (directory == AT_FDCWD)
+        return path_walk(word_at(&fs->pwd.dentry), word_at(&fs->pwd.mnt), SCRATCH_CALL, found);
+    return path_of_fd(directory, found);
+}
+
+/* Writes directory/text to `out` from `at` on. Length in the low half, flags in the high one. */
+__noinline __u64 join_path(struct names *out, __u32 at, int directory, __u64 text, bool follows) {
+    struct path_found found = {};
+    __u64 flags = 0;
+    __u32 length = 0;
+    char head[8] = {}; /* enough for /proc/ and /dev/fd */
+    if (!out || at > JOINED_BYTES)
+        return 0;
+    if (bpf_probe_read_user_str(head, sizeof(head), (const void *)text) < 0)
+        return (__u64)FLAG_PATH_FAULT << 32;
+    char first = head[0];
+    bool is_absolute = first == '/', is_resolved = !is_absolute;
+    if (is_absolute && (head[1] == 'p' || head[1] == 'd')) {
+        struct magic magic = {};
+        find_magic(text, &magic);
+        if (magic.kind && (follows || !magic.is_whole)) {
+            bool is_root = magic.kind == MAGIC_ROOT;
+            if (!base_path(is_root, magic.directory, &found)) {
+                text += magic.rest;
+                directory = magic.directory;
+                is_absolute = is_root;
+                is_resolved = true;
+                bpf_probe_read_user(&first, 1, (const void *)text);
+            }
+        }
     }
-    *flags |= found.flags;
-    if (found.length && found.length <= PATH_BYTES) {
-        bpf_probe_read_kernel(out, found.length, found.start);
-        length = found.length;
-        if (first && first != '/' && !(length == 1 && out[0] == '/'))
-            out[length++] = '/';
+    if (base_path(is_absolute, directory, &found))
+        flags |= FLAG_PATH_UNRESOLVED;                    /* a bad descriptor: the text is all there is */
+    if (is_absolute && found.length == 1 && first == '/') /* nearly always: the process was not moved to another root */
+        found.length = 0;
+    flags |= found.flags;
+    char *start = out->bytes + at;
+    __u32 base = found.length;
+    barrier_var(base);
+    if (base && base <= PATH_BYTES) {
+        bpf_probe_read_kernel(start, base, (const void *)found.start);
+        length = base;
+        if (first && first != '/' && !(length == 1 && start[0] == '/'))
+            start[length++] = '/';
     }
     barrier_var(length);
     if (length > PATH_BYTES + 1)
         return 0;
-    char *rest = out + length;
-    long got = bpf_probe_read_user_str(rest, TEXT_BYTES, (const void *)text);
-    if (got <= 0) {
-        *flags |= FLAG_PATH_FAULT;
-        return length;
-    }
+    long got = bpf_probe_read_user_str(start + length, TEXT_BYTES, (const void *)text);
+    if (got <= 0)
+        return (flags | FLAG_PATH_FAULT) << 32 | length;
     __u32 text_length = got - 1;
-    if (first && (first == '/' || !is_plain(rest, text_length, follows)))
-        *flags |= FLAG_PATH_UNRESOLVED;
-    return length + text_length;
+    if (first && (!is_resolved || !is_plain(start + length, text_length, follows)))
+        flags |= FLAG_PATH_UNRESOLVED;
+    return flags << 32 | (length + text_length);
 }
 
 #endif

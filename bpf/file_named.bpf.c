@@ -46,6 +46,7 @@ static const volatile struct path_call path_calls[512] = {
 
 #define AT_REMOVEDIR 0x200
 #define AT_SYMLINK_NOFOLLOW 0x100
+#define AT_SYMLINK_FOLLOW 0x400
 
 /* The names of a call between its entry and its exit. */
 struct named_call {
@@ -53,7 +54,8 @@ struct named_call {
     __u32 flags;
     __u32 path_length;
     __u32 old_path_length;
-    char names[2 * JOINED_BYTES];
+    __u64 through; /* as_number() */
+    struct names names;
 };
 
 struct {
@@ -63,91 +65,81 @@ struct {
     __type(value, struct named_call);
 } named_calls SEC(".maps");
 
-static __always_inline __u64 argument(struct pt_regs *regs, __u8 which) {
-    switch (which) {
-    case 1:
-        return regs->di;
-    case 2:
-        return regs->si;
-    case 3:
-        return regs->dx;
-    case 4:
-        return regs->r10;
-    case 5:
-        return regs->r8;
-    }
-    return 0;
+/* The arguments of a call, to be picked by a number without a branch for each. */
+struct arguments {
+    __u64 values[8];
+};
+
+static __always_inline struct arguments arguments_of(__u64 registers) {
+    struct pt_regs *regs = AS(struct pt_regs, registers);
+    struct arguments given = {{0, regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9, 0}};
+    return given;
 }
 
-static __always_inline bool follows_link(const volatile struct path_call *call, struct pt_regs *regs) {
-    return call->follows && !(call->flags && (argument(regs, call->flags) & AT_SYMLINK_NOFOLLOW));
+static __always_inline __u64 argument(const struct arguments *given, __u8 which) { return given->values[which & 7]; }
+
+static __always_inline int directory_of(const struct arguments *given, __u8 which) {
+    return which ? (int)argument(given, which) : AT_FDCWD;
 }
 
 /* Reads the names of the call `number` from the user and resolves their directories. */
-static __noinline int name_call(struct named_call *named, struct pt_regs *regs, __u32 number) {
+__noinline int name_call(struct named_call *named, __u64 registers, __u32 number) {
     const volatile struct path_call *call = &path_calls[number & 511];
-    __u32 flags = 0, old_flags = 0;
+    struct arguments given = arguments_of(registers);
+    __u32 at_flags = argument(&given, call->flags), old_flags = 0, old_length = 0;
     if (!named)
         return 0;
-    int directory = call->directory ? (int)argument(regs, call->directory) : AT_FDCWD;
-    named->path_length =
-        join_path(named->names, directory, argument(regs, call->path), &flags, follows_link(call, regs));
-    named->old_path_length = 0;
-    if (call->old_path) {
-        __u32 at = named->path_length;
-        __u64 text = argument(regs, call->old_path);
-        if (at > JOINED_BYTES)
-            at = JOINED_BYTES;
-        char *old = named->names + at;
-        if (call->raw_old) {
-            long got = bpf_probe_read_user_str(old, TEXT_BYTES, (const void *)text);
-            named->old_path_length = got > 0 ? got - 1 : 0;
-            old_flags = got > 0 ? FLAG_PATH_UNRESOLVED : FLAG_PATH_FAULT;
-        } else {
-            directory = call->old_directory ? (int)argument(regs, call->old_directory) : AT_FDCWD;
-            named->old_path_length = join_path(old, directory, text, &old_flags, false);
-        }
+    bool follows = call->follows && !(at_flags & AT_SYMLINK_NOFOLLOW);
+    __u64 joined =
+        join_path(&named->names, 0, directory_of(&given, call->directory), argument(&given, call->path), follows);
+    __u32 flags = joined >> 32, length = joined;
+    if (length > JOINED_BYTES)
+        return 0;
+    if (call->raw_old) {
+        long got = bpf_probe_read_user_str(named->names.bytes + length, TEXT_BYTES,
+                                           (const void *)argument(&given, call->old_path));
+        old_length = got > 0 ? got - 1 : 0;
+        old_flags = got > 0 ? FLAG_PATH_UNRESOLVED : FLAG_PATH_FAULT;
+    } else if (call->old_path) {
+        follows = call->op == FILE_LINK && (at_flags & AT_SYMLINK_FOLLOW);
+        joined = join_path(&named->names, length, directory_of(&given, call->old_directory),
+                           argument(&given, call->old_path), follows);
+        old_flags = joined >> 32;
+        old_length = joined;
     }
     if (old_flags & FLAG_PATH_UNRESOLVED)
         flags |= FLAG_OLD_PATH_UNRESOLVED;
+    named->path_length = length;
+    named->old_path_length = old_length;
     named->flags = flags | (old_flags & (FLAG_PATH_FAULT | FLAG_PATH_CLIPPED));
     named->call = number + 1;
     return 0;
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(enter_named, struct pt_regs *regs, long number) {
-    struct named_call *named =
-        bpf_task_storage_get(&named_calls, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (named)
-        name_call(named, regs, number);
-    return 0;
+static __always_inline struct named_call *named_call(void) {
+    return bpf_task_storage_get(&named_calls, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_named, struct pt_regs *regs, long result) {
-    __u32 number = regs->orig_ax & 511;
+static __always_inline void enter_named(__u64 registers, __u32 number) {
+    struct named_call *named = named_call();
+    if (named)
+        name_call(named, registers, number);
+}
+
+__noinline int tell_named(const struct task_state *state, struct named_call *named, __u64 registers, long result) {
+    if (!state || !named)
+        return 0;
+    __u32 number = (named->call - 1) & 511;
     const volatile struct path_call *call = &path_calls[number];
-    struct task_state *state = scope_state();
-    if (!state)
-        return 0;
-    struct named_call *named =
-        bpf_task_storage_get(&named_calls, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (!named) {
-        count_lost(FAMILY_FILE, LOST_MAP_FULL);
-        return 0;
-    }
-    if (named->call != number + 1 || (named->flags & FLAG_PATH_FAULT))
-        name_call(named, regs, number);
-    named->call = 0;
+    struct arguments given = arguments_of(registers);
     struct intact_file file;
     fill_file(&file, state, number, call->op);
     file.result = result_of(result);
-    file.flags = argument(regs, call->flags);
-    file.mode = argument(regs, call->mode);
+    file.flags = argument(&given, call->flags);
+    file.mode = argument(&given, call->mode);
     if (call->owner) {
-        file.new_uid = argument(regs, call->owner);
-        file.new_gid = argument(regs, call->owner + 1);
+        file.new_uid = argument(&given, call->owner);
+        file.new_gid = argument(&given, call->owner + 1);
     }
     if (call->op == FILE_UNLINK && (file.flags & AT_REMOVEDIR))
         file.h.op = FILE_RMDIR;
@@ -160,19 +152,17 @@ int BPF_PROG(exit_named, struct pt_regs *regs, long result) {
     file.path_length = length;
     file.old_path_length = old_length;
     file.h.length = length + old_length;
-    emit_file(&file, named->names, length + old_length);
-    return 0;
+    named->call = 0;
+    return emit_file(&file, as_number(named->names.bytes, &named->through), length + old_length);
 }
 
-struct call_table file_enter SEC(".maps") = {
-    .values =
-        {
-            [76] = (void *)&enter_named,  [82] = (void *)&enter_named,  [83] = (void *)&enter_named,
-            [84] = (void *)&enter_named,  [86] = (void *)&enter_named,  [87] = (void *)&enter_named,
-            [88] = (void *)&enter_named,  [90] = (void *)&enter_named,  [92] = (void *)&enter_named,
-            [94] = (void *)&enter_named,  [258] = (void *)&enter_named, [260] = (void *)&enter_named,
-            [263] = (void *)&enter_named, [264] = (void *)&enter_named, [265] = (void *)&enter_named,
-            [266] = (void *)&enter_named, [268] = (void *)&enter_named, [316] = (void *)&enter_named,
-            [452] = (void *)&enter_named,
-        },
-};
+static __always_inline void exit_named(const struct task_state *state, __u64 registers, __u32 number, long result) {
+    struct named_call *named = named_call();
+    if (!named) {
+        count_lost(FAMILY_FILE, LOST_MAP_FULL);
+        return;
+    }
+    if (named->call != number + 1 || (named->flags & FLAG_PATH_FAULT))
+        name_call(named, registers, number);
+    tell_named(state, named, registers, result);
+}

@@ -55,11 +55,15 @@ static __always_inline void emit_io(const struct intact_io *io, const void *path
         emit_record(&ring_io_4k, FAMILY_IO, CLASS_4K, io, sizeof(*io), path, length);
 }
 
-/* Hands out what a sum holds in one direction, and empties it. */
-static __noinline int io_flush(struct io_sum *sum, const struct io_key *key, __u32 direction, __u32 flags) {
-    if (!sum || direction >= SUM_DIRECTIONS)
+/* Hands out what the sum of `key` holds in one direction, and empties it. */
+__noinline int io_flush(const struct io_key *key, __u32 direction, __u32 flags) {
+    if (!key)
         return 0;
-    struct io_total *total = &sum->totals[direction];
+    struct io_sum *sum = bpf_map_lookup_elem(&io_sums, key);
+    if (!sum)
+        return 0;
+    struct io_total *total = &sum->totals[direction & (SUM_DIRECTIONS - 1)];
+    const struct io_about *about = &sum->about;
     struct intact_io io = {};
     bpf_spin_lock(&sum->lock);
     io.first_ns = total->first_ns;
@@ -73,21 +77,21 @@ static __noinline int io_flush(struct io_sum *sum, const struct io_key *key, __u
     if (!io.count)
         return 0;
     io.h.ktime_ns = bpf_ktime_get_boot_ns();
-    io.h.start_ns = sum->start_ns;
+    io.h.start_ns = about->start_ns;
     io.h.tgid = key->tgid;
-    io.h.tid = sum->tid;
-    io.h.uid = sum->uid;
-    io.h.gid = sum->gid;
-    io.h.cgroup_id = sum->cgroup_id;
+    io.h.tid = about->tid;
+    io.h.uid = about->uid;
+    io.h.gid = about->gid;
+    io.h.cgroup_id = about->cgroup_id;
     io.h.type = TYPE_IO;
     io.h.op = direction == SUM_READ ? IO_READ : IO_WRITE;
-    io.h.length = sum->path_length;
-    io.h.flags = sum->flags | flags;
-    io.h.clipped = sum->clipped;
-    io.inode = sum->inode;
-    io.device = sum->device;
-    io.fd_kind = sum->kind;
-    const char *path = sum->path;
+    io.h.length = about->path_length;
+    io.h.flags = about->flags | flags;
+    io.h.clipped = about->clipped;
+    io.inode = about->inode;
+    io.device = about->device;
+    io.fd_kind = about->kind;
+    const char *path = about->path;
     if (io.h.length > SUM_PATH_BYTES) {
         path = bpf_map_lookup_elem(&io_long_paths, key);
         if (!path) {
@@ -117,77 +121,88 @@ static __always_inline __u16 kind_of(const struct open_file *opened) {
     return FD_ANONYMOUS;
 }
 
-/* Says which file the sum is about. Its path is found once, at the first use. */
-static __noinline int io_name(struct io_sum *sum, const struct io_key *key, const struct open_file *opened) {
+/* Makes in `io_fresh` a sum about an open file of this task. Its path is found once, at the first use. */
+__noinline int io_name(const struct io_key *key, const struct open_file *opened) {
     struct path_found found = {};
-    if (!sum)
+    __u32 zero = 0;
+    struct io_sum *fresh = bpf_map_lookup_elem(&io_fresh, &zero);
+    if (!fresh || !key || !opened)
         return 0;
+    __builtin_memset(fresh, 0, offsetof(struct io_sum, about));
+    struct io_about *about = &fresh->about;
     path_of(opened, &found);
     __u32 length = found.length;
-    sum->clipped = 0;
+    about->clipped = 0;
     if (length > LONG_PATH_BYTES) {
-        sum->clipped = length - LONG_PATH_BYTES;
+        about->clipped = length - LONG_PATH_BYTES;
         length = LONG_PATH_BYTES;
     }
-    sum->path_length = length;
+    about->path_length = length;
     if (length <= SUM_PATH_BYTES) {
         if (length)
-            bpf_probe_read_kernel(sum->path, length, found.start);
+            bpf_probe_read_kernel(about->path, length, (void *)found.start);
     } else {
         struct path_scratch *scratch = path_scratch(SCRATCH_CALL);
         if (scratch) {
-            bpf_probe_read_kernel(scratch->joined, length, found.start);
-            bpf_map_update_elem(&io_long_paths, key, scratch->joined, BPF_ANY);
+            bpf_probe_read_kernel(scratch->joined.bytes, length, (void *)found.start);
+            bpf_map_update_elem(&io_long_paths, key, scratch->joined.bytes, BPF_ANY);
         }
     }
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 gid_uid = bpf_get_current_uid_gid();
-    sum->dentry = opened->dentry;
-    sum->inode = opened->inode;
-    sum->start_ns = task->group_leader->start_boottime;
-    sum->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
-    sum->tid = task->pid;
-    sum->uid = gid_uid;
-    sum->gid = gid_uid >> 32;
-    sum->device = opened->device;
-    sum->kind = kind_of(opened);
-    sum->flags = found.flags | FLAG_FROM_FILE;
+    about->dentry = opened->dentry;
+    about->inode = opened->inode;
+    about->start_ns = task->group_leader->start_boottime;
+    about->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+    about->tid = task->pid;
+    about->uid = gid_uid;
+    about->gid = gid_uid >> 32;
+    about->device = opened->device;
+    about->kind = kind_of(opened);
+    about->flags = found.flags | FLAG_FROM_FILE;
+    about->pad = 0;
     return 0;
 }
 
 /* The sum of an open file, about that very file, NULL if there is no room. It may be dead. */
 static __always_inline struct io_sum *io_sum_of(const struct io_key *key, const struct open_file *opened) {
     struct io_sum *sum = bpf_map_lookup_elem(&io_sums, key);
-    if (sum) {
-        if (sum->dead || (!sum->closed && sum->inode == opened->inode && sum->dentry == opened->dentry))
-            return sum;
-        io_flush(sum, key, SUM_READ, 0);
-        io_flush(sum, key, SUM_WRITE, 0);
-        io_name(sum, key, opened);
-        sum->closed = 0;
+    if (sum &&
+        (sum->dead || (!sum->closed && sum->about.inode == opened->inode && sum->about.dentry == opened->dentry)))
         return sum;
+    if (sum) {
+        io_flush(key, SUM_READ, 0);
+        io_flush(key, SUM_WRITE, 0);
     }
+    io_name(key, opened);
     __u32 zero = 0;
     struct io_sum *fresh = bpf_map_lookup_elem(&io_fresh, &zero);
     if (!fresh)
         return NULL;
-    __builtin_memset(fresh, 0, offsetof(struct io_sum, path));
-    io_name(fresh, key, opened);
+    if (sum) {
+        sum->about = fresh->about;
+        sum->closed = 0;
+        return sum;
+    }
     bpf_map_update_elem(&io_sums, key, fresh, BPF_NOEXIST);
     return bpf_map_lookup_elem(&io_sums, key);
 }
 
-/* Not 0 if the sum is dead. */
-static __always_inline __u32 io_put(struct io_sum *sum, const struct io_key *key, int fd, __u32 direction,
-                                    __u64 bytes) {
-    struct io_total *total = &sum->totals[direction];
+/* Not 0 if there is no sum, or it is dead. */
+__noinline int io_put(const struct io_key *key, const struct open_file *opened, int fd, __u32 direction, __u64 bytes) {
+    if (!key || !opened)
+        return 1;
+    struct io_sum *sum = io_sum_of(key, opened);
+    if (!sum)
+        return 1;
+    struct io_total *total = &sum->totals[direction & (SUM_DIRECTIONS - 1)];
     __u64 now = bpf_ktime_get_boot_ns();
     if (total->count) {
         __s64 quiet = now - total->last_ns, long_ns = now - total->first_ns;
         if (quiet > (__s64)IDLE_NS)
-            io_flush(sum, key, direction, 0);
+            io_flush(key, direction, 0);
         else if (long_ns >= (__s64)LONGEST_NS)
-            io_flush(sum, key, direction, FLAG_UNTIMELY);
+            io_flush(key, direction, FLAG_UNTIMELY);
     }
     bpf_spin_lock(&sum->lock);
     __u32 dead = sum->dead;
@@ -203,31 +218,31 @@ static __always_inline __u32 io_put(struct io_sum *sum, const struct io_key *key
     return dead;
 }
 
-static __noinline int io_add(const struct open_file *opened, int fd, __u32 direction, __u64 bytes) {
-    struct io_key key = {.file = opened->file, .tgid = bpf_get_current_pid_tgid() >> 32};
-    if (!bytes || direction >= SUM_DIRECTIONS)
+__noinline int io_add(const struct open_file *opened, int fd, __u32 direction, __u64 bytes) {
+    if (!opened || !bytes)
         return 0;
+    struct io_key key = {.file = opened->file, .tgid = bpf_get_current_pid_tgid() >> 32};
     count_add(FAMILY_IO, COUNT_BYTES, bytes);
-    struct io_sum *sum = io_sum_of(&key, opened);
-    if (sum && !io_put(sum, &key, fd, direction, bytes))
+    if (!io_put(&key, opened, fd, direction, bytes))
         return 0;
     /* The sweep is just taking it out: another may not have its key until that is done. */
     key.spare = 1;
-    sum = sum ? io_sum_of(&key, opened) : NULL;
-    if (!sum || io_put(sum, &key, fd, direction, bytes))
+    if (io_put(&key, opened, fd, direction, bytes))
         count_lost(FAMILY_IO, LOST_MAP_FULL);
     return 0;
 }
 
-static __noinline int io_cut(const struct open_file *opened, int fd) {
+__noinline int io_cut(const struct open_file *opened) {
+    if (!opened)
+        return 0;
     struct io_key key = {.file = opened->file, .tgid = bpf_get_current_pid_tgid() >> 32};
     struct io_sum *sum = bpf_map_lookup_elem(&io_sums, &key);
     if (!sum)
         return 0;
     if (sum->totals[SUM_READ].count)
-        io_flush(sum, &key, SUM_READ, 0);
+        io_flush(&key, SUM_READ, 0);
     if (sum->totals[SUM_WRITE].count)
-        io_flush(sum, &key, SUM_WRITE, 0);
+        io_flush(&key, SUM_WRITE, 0);
     sum->closed = 1;
     return 0;
 }

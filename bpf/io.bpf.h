@@ -30,15 +30,13 @@ struct io_total {
 
 #define SUM_PATH_BYTES 152
 
-struct io_sum {
-    struct bpf_spin_lock lock;
-    __u32 dead;   /* taken out of the map: what is added here is lost */
-    __u32 closed; /* the next use is another open: the path is to be found anew */
-    __u32 tid;
+/* Whose sum it is, and of which file. */
+struct io_about {
     __u64 dentry;
     __u64 inode;
     __u64 start_ns;
     __u64 cgroup_id;
+    __u32 tid;
     __u32 uid;
     __u32 gid;
     __u32 device;
@@ -46,13 +44,22 @@ struct io_sum {
     __u16 flags;
     __u32 clipped;
     __u32 path_length;
-    struct io_total totals[SUM_DIRECTIONS];
+    __u32 pad;
     char path[SUM_PATH_BYTES];
 };
 
+struct io_sum {
+    struct bpf_spin_lock lock;
+    __u32 dead;   /* taken out of the map: what is added here is lost */
+    __u32 closed; /* the next use is another open: the path is to be found anew */
+    __u32 pad;
+    struct io_total totals[SUM_DIRECTIONS];
+    struct io_about about;
+};
+
 /* Counts `bytes` moved through `opened`; 0 bytes is a read at the end and not traffic. */
-static __noinline int io_add(const struct open_file *opened, int fd, __u32 direction, __u64 bytes);
+__noinline int io_add(const struct open_file *opened, int fd, __u32 direction, __u64 bytes);
 /* The open file is about to be closed by this process: cuts its sums. */
-static __noinline int io_cut(const struct open_file *opened, int fd);
+__noinline int io_cut(const struct open_file *opened);
 
 #endif

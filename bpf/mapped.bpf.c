@@ -43,25 +43,14 @@ static __always_inline void tell_mapped(__u64 inode, __u32 device, __u32 is_exec
     bpf_map_push_elem(&tls_mapped, &mapped, 0);
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec_mapped, struct task_struct *task, pid_t old_tid, struct linux_binprm *binary) {
-    if (!in_scope())
-        return 0;
-    struct inode *inode = binary->file->f_inode;
-    tell_mapped(inode->i_ino, device_of(inode), 1);
-    return 0;
+/* Nearly every map of a program is of data, which needs no scope to tell. */
+static __always_inline bool maps_code(const struct pt_regs *regs, long result) {
+    return (regs->dx & PROT_EXEC) && (__s32)regs->r8 >= 0 && (__u64)result <= -4096ULL;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(exit_mmap, struct pt_regs *regs, long result) {
-    struct open_file opened;
-    if (!(regs->dx & PROT_EXEC) || (__s32)regs->r8 < 0 || (__u64)result > -4096ULL || !in_scope())
-        return 0;
-    if (!file_of(regs->r8, &opened))
+__noinline int exit_map(int fd) {
+    struct open_file opened = {};
+    if (!file_of(fd, &opened))
         tell_mapped(opened.inode, opened.device, 0);
     return 0;
 }
-
-struct call_table tls_exit SEC(".maps") = {
-    .values = {[9] = (void *)&exit_mmap},
-};

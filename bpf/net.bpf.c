@@ -50,7 +50,9 @@ struct {
     __type(value, struct exec_closes);
 } net_exec_closes SEC(".maps");
 
-static __noinline int net_count(const struct open_file *opened, __u32 direction, __u64 bytes) {
+__noinline int net_count(const struct open_file *opened, __u32 direction, __u64 bytes) {
+    if (!opened)
+        return 0;
     __u64 key = opened->inode;
     struct net_total *total = bpf_map_lookup_elem(&net_totals, &key);
     if (!total) {
@@ -68,7 +70,7 @@ static __noinline int net_count(const struct open_file *opened, __u32 direction,
 }
 
 /* The name of a unix socket: its file if it has one, else the bytes it was bound to (abstract: leading NUL). */
-static __noinline int net_unix_name(struct intact_net *net, __u64 address) {
+__noinline int net_unix_name(struct intact_net *net, __u64 address) {
     if (!address || !net)
         return 0;
     struct unix_sock *sock = AS(struct unix_sock, address);
@@ -76,11 +78,11 @@ static __noinline int net_unix_name(struct intact_net *net, __u64 address) {
     struct path_found found = {};
     if (!name)
         return 0;
-    __u64 dentry = (__u64)sock->path.dentry;
-    if (dentry && !path_walk(dentry, (__u64)sock->path.mnt, SCRATCH_CALL, &found)) {
+    __u64 dentry = word_at(&sock->path.dentry);
+    if (dentry && !path_walk(dentry, word_at(&sock->path.mnt), SCRATCH_CALL, &found)) {
         __u32 length = found.length;
         if (length && length <= NET_DATA_BYTES) {
-            bpf_probe_read_kernel(net->data, length, found.start);
+            bpf_probe_read_kernel(net->data, length, (void *)found.start);
             net->h.length = length;
             net->h.flags |= found.flags | FLAG_FROM_FILE;
             return 1;
@@ -98,11 +100,12 @@ static __noinline int net_unix_name(struct intact_net *net, __u64 address) {
 }
 
 /* Fills both ends as the socket knows them. */
-static __noinline int net_ends(struct intact_net *net, const struct open_file *opened) {
-    struct socket *socket = AS(struct socket, opened->private_data);
-    struct sock *sock = AS(struct sock, socket->sk);
-    if (!net)
+__noinline int net_ends(struct intact_net *net, const struct open_file *opened) {
+    if (!net || !opened)
         return 0;
+    struct socket *socket = AS(struct socket, opened->private_data);
+    __u64 address = word_at(&socket->sk);
+    struct sock *sock = AS(struct sock, address);
     net->socket = opened->inode;
     net->kind = socket->type;
     net->family = sock->__sk_common.skc_family;
@@ -119,15 +122,15 @@ static __noinline int net_ends(struct intact_net *net, const struct open_file *o
         bpf_probe_read_kernel(net->local_address, 16, &sock->__sk_common.skc_v6_rcv_saddr);
     } else if (net->family == AF_UNIX) {
         /* The peer's name, or our own where the peer has none: the end of an accepted connection. */
-        struct unix_sock *own = AS(struct unix_sock, sock);
-        if (!net_unix_name(net, (__u64)own->peer))
-            net_unix_name(net, (__u64)own);
+        struct unix_sock *own = AS(struct unix_sock, address);
+        if (!net_unix_name(net, word_at(&own->peer)))
+            net_unix_name(net, address);
     }
     return 0;
 }
 
 /* A record about a socket; NULL if there is no memory for it. */
-static __noinline struct intact_net *net_new(const struct task_state *state, __u16 op, int fd) {
+static __always_inline struct intact_net *net_new(const struct task_state *state, __u16 op, int fd) {
     __u32 zero = 0;
     struct intact_net *net = bpf_map_lookup_elem(&net_fresh, &zero);
     if (!net)
@@ -138,21 +141,21 @@ static __noinline struct intact_net *net_new(const struct task_state *state, __u
     return net;
 }
 
-static __noinline int emit_net(const struct intact_net *net) {
+__noinline int emit_net(const struct intact_net *net) {
     if (!net)
         return 0;
     return emit_record(&ring_net_256, FAMILY_NET, CLASS_256, net, sizeof(*net), NULL, 0);
 }
 
-static __noinline int net_hold(const struct intact_net *net) {
+__noinline int net_hold(const struct intact_net *net) {
     __u32 tgid = bpf_get_current_pid_tgid() >> 32, zero = 0;
     struct exec_closes *held = bpf_map_lookup_elem(&net_exec_closes, &tgid);
     if (!held) {
         struct path_scratch *scratch = path_scratch(SCRATCH_CALL);
         if (!scratch)
             return 0;
-        __builtin_memset(scratch->joined, 0, sizeof(__u64));
-        bpf_map_update_elem(&net_exec_closes, &tgid, scratch->joined, BPF_ANY);
+        __builtin_memset(scratch->joined.bytes, 0, sizeof(__u64));
+        bpf_map_update_elem(&net_exec_closes, &tgid, scratch->joined.bytes, BPF_ANY);
         held = bpf_map_lookup_elem(&net_exec_closes, &tgid);
     }
     __u32 slot = held ? held->count : EXEC_CLOSES;
@@ -165,9 +168,9 @@ static __noinline int net_hold(const struct intact_net *net) {
     return 1;
 }
 
-static __noinline int net_closed(const struct open_file *opened, int fd, __u32 is_exec) {
+__noinline int net_closed(const struct open_file *opened, int fd, __u32 is_exec) {
     struct task_state *state = scope_state();
-    if (!state)
+    if (!state || !opened)
         return 0;
     struct intact_net *net = net_new(state, NET_CLOSE, fd);
     if (!net)
@@ -192,7 +195,7 @@ static __always_inline void net_forget(void) {
     bpf_map_delete_elem(&net_exec_closes, &tgid);
 }
 
-static __noinline int net_exec(void) {
+__noinline int net_exec(void) {
     __u32 tgid = bpf_get_current_pid_tgid() >> 32;
     struct exec_closes *held = bpf_map_lookup_elem(&net_exec_closes, &tgid);
     if (!held)

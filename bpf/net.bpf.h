@@ -8,11 +8,11 @@
 #include "path.bpf.h"
 
 /* `bytes` went through an open socket; direction as in io.bpf.h. */
-static __noinline int net_count(const struct open_file *opened, __u32 direction, __u64 bytes);
+__noinline int net_count(const struct open_file *opened, __u32 direction, __u64 bytes);
 /* The last descriptor of a socket is about to be closed; at an exec, only if that succeeds. */
-static __noinline int net_closed(const struct open_file *opened, int fd, __u32 is_exec);
+__noinline int net_closed(const struct open_file *opened, int fd, __u32 is_exec);
 /* The exec succeeded: the sockets it closed are reported. */
-static __noinline int net_exec(void);
+__noinline int net_exec(void);
 /* What an exec that failed, or a process that ended, left to be reported is not. */
 static __always_inline void net_forget(void);
 

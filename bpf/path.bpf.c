@@ -10,10 +10,6 @@
 #define SOCKFS_MAGIC 0x534F434B
 #define ANON_INODE_MAGIC 0x09041934
 
-extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym;
-/* Reads through such a pointer are single loads that fault to zero: five times cheaper than the read helper. */
-#define AS(type, pointer) ((type *)bpf_rdonly_cast((const void *)(pointer), bpf_core_type_id_kernel(type)))
-
 struct path_walk {
     __u64 dentry;
     __u64 mount;
@@ -77,11 +73,11 @@ static __noinline __u32 path_nameless(struct dentry *given, char *out) {
     return written > 0 && written <= NAME_BYTES ? written - 1 : 0;
 }
 
-static __noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct path_found *found) {
+__noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct path_found *found) {
     struct path_scratch *scratch = path_scratch(which);
     if (!found)
         return -1;
-    found->start = NULL;
+    found->start = 0;
     found->length = 0;
     found->flags = 0;
     if (!scratch || !dentry || !mnt)
@@ -89,7 +85,7 @@ static __noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct pat
     __u64 mount = mnt - bpf_core_field_offset(struct mount, mnt);
     struct dentry *first = AS(struct dentry, dentry);
     if (first->d_parent == first && (__u64)AS(struct mount, mount)->mnt.mnt_root != dentry) {
-        found->start = scratch->guard;
+        found->start = (__u64)scratch->guard;
         found->length = path_nameless(first, scratch->guard);
         return 0;
     }
@@ -102,7 +98,7 @@ static __noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct pat
         position = PATH_BYTES - 1;
         scratch->path[PATH_BYTES - 1] = '/';
     }
-    found->start = scratch->path + position;
+    found->start = (__u64)(scratch->path + position);
     found->length = PATH_BYTES - position;
     return 0;
 }
@@ -113,7 +109,7 @@ static __always_inline __u32 device_of(struct inode *inode) {
     return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
 }
 
-static __noinline int file_of(int fd, struct open_file *opened) {
+__noinline int file_of(int fd, struct open_file *opened) {
     struct task_struct *task = bpf_get_current_task_btf();
     struct fdtable *table = task->files->fdt;
     __u64 address = 0;
@@ -134,4 +130,13 @@ static __noinline int file_of(int fd, struct open_file *opened) {
     opened->open_mode = file->f_mode;
     opened->pad = 0;
     return 0;
+}
+
+__noinline int path_of_fd(int fd, struct path_found *found) {
+    struct open_file opened = {};
+    if (!found)
+        return -1;
+    found->length = 0;
+    found->flags = 0;
+    return file_of(fd, &opened) ? -1 : path_of(&opened, found);
 }

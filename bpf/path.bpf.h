@@ -23,11 +23,17 @@
 /* System calls and the scheduler's events run with preemption off and share one; an iterator may be preempted. */
 enum { SCRATCH_CALL, SCRATCH_ITERATOR, SCRATCHES };
 
+/* Room for two names, each a directory, a slash and a text. */
+struct names {
+    char bytes[2 * JOINED_BYTES];
+};
+
 /* The path grows from the end of `path` downward; a last component may be read past the start of a full one. */
 struct path_scratch {
     char path[PATH_BYTES];
     char guard[NAME_BYTES];
-    char joined[2 * JOINED_BYTES];
+    struct names joined;
+    __u64 through; /* as_number() */
 };
 
 struct {
@@ -37,9 +43,24 @@ struct {
     __type(value, struct path_scratch);
 } path_scratches __weak SEC(".maps");
 
-/* What a walk found; `start` points into the scratch and holds until the next walk. */
+extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym;
+/* Reads through such a pointer are single loads that fault to zero: five times cheaper than the read helper. */
+#define AS(type, pointer) ((type *)bpf_rdonly_cast((const void *)(pointer), bpf_core_type_id_kernel(type)))
+
+/* A field of the kernel's that holds a pointer, as a number: functions that are verified once take no typed pointers.
+ */
+static __always_inline __u64 word_at(const void *field) { return AS(struct timespec64, field)->tv_sec; }
+
+/* The same for a pointer at hand; it has to pass through memory of a map, whose contents the verifier does not follow.
+ */
+static __always_inline __u64 as_number(const void *pointer, __u64 *through) {
+    *(volatile __u64 *)through = (__u64)pointer;
+    return *(volatile __u64 *)through;
+}
+
+/* What a walk found; `start` is an address in the scratch and holds until the next walk. */
 struct path_found {
-    const char *start;
+    __u64 start;
     __u32 length;
     __u32 flags;
 };
@@ -65,9 +86,12 @@ struct open_file {
 static __always_inline bool is_socket(const struct open_file *opened) { return (opened->mode & S_IFMT) == S_IFSOCK; }
 
 /* The walk from a dentry and its mount upward, in scratch `which`. Not 0 if there is nothing to walk. */
-static __noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct path_found *found);
+__noinline int path_walk(__u64 dentry, __u64 mnt, __u32 which, struct path_found *found);
 /* The file behind a descriptor of the current task. Not 0 if there is none. */
-static __noinline int file_of(int fd, struct open_file *opened);
+__noinline int file_of(int fd, struct open_file *opened);
+
+/* The path of what is behind a descriptor. Not 0 if there is nothing. */
+__noinline int path_of_fd(int fd, struct path_found *found);
 
 static __always_inline int path_of(const struct open_file *opened, struct path_found *found) {
     return path_walk(opened->dentry, opened->mnt, SCRATCH_CALL, found);

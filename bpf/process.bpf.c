@@ -32,12 +32,12 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_tid, struct linux_binp
     if (!state)
         return 0;
     net_exec();
-    struct intact_exec exec;
-    char *joined = NULL;
+    struct inode *inode = binprm->file->f_inode;
+    tell_mapped(inode->i_ino, device_of(inode), 1);
+    struct intact_exec exec = {};
     fill_header(&exec.h, state->start_ns, TYPE_EXEC, 0);
     exec.old_tid = old_tid == task->pid ? 0 : old_tid;
-    __u32 length = image_of(task, &exec, SCRATCH_CALL, &joined);
-    emit_process(&exec, joined, length);
+    tell_image(task, &exec, SCRATCH_CALL);
     struct mm_struct *mm = task->mm;
     argv_of(&exec.h, mm->arg_start, exec.argv_total, true);
     return 0;

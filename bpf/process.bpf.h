@@ -48,7 +48,9 @@ static __always_inline void emit_argv_piece(void *ring, const __u32 size, const 
     count(FAMILY_PROCESS, COUNT_SUBMITTED);
 }
 
-static __noinline int emit_argv(const struct argv_piece *piece) {
+__noinline int emit_argv(const struct argv_piece *piece) {
+    if (!piece)
+        return 0;
     __u32 need = sizeof(struct intact_argv) + piece->length;
     if (need <= CLASS_256)
         emit_argv_piece(&ring_process_256, CLASS_256, piece);
@@ -83,14 +85,13 @@ static __always_inline void argv_of(const struct intact_header *header, __u64 fr
     emit_argv(&piece);
 }
 
-/* The fixed part and the two paths of an image, put together in the scratch. Length of the paths. */
-static __always_inline __u32 image_of(struct task_struct *task, struct intact_exec *exec, __u32 which, char **joined) {
+/* Tells of an image: the rest of its fixed part, and its two paths, put together in the scratch. */
+static __always_inline void tell_image(struct task_struct *task, struct intact_exec *exec, __u32 which) {
     struct path_scratch *scratch = path_scratch(which);
-    struct path_found found;
+    struct path_found found = {};
     __u32 length = 0;
     if (!scratch)
-        return 0;
-    *joined = scratch->joined;
+        return;
     struct mm_struct *mm = task->mm;
     struct fs_struct *fs = task->fs;
     exec->parent_tgid = task->real_parent->tgid;
@@ -104,22 +105,22 @@ static __always_inline __u32 image_of(struct task_struct *task, struct intact_ex
     if (mm) {
         exec->argv_total = mm->arg_end - mm->arg_start;
         struct file *file = mm->exe_file;
-        if (file && !path_walk((__u64)file->f_path.dentry, (__u64)file->f_path.mnt, which, &found) &&
+        if (file && !path_walk(word_at(&file->f_path.dentry), word_at(&file->f_path.mnt), which, &found) &&
             found.length <= PATH_BYTES) {
-            bpf_probe_read_kernel(scratch->joined, found.length, found.start);
+            bpf_probe_read_kernel(scratch->joined.bytes, found.length, (void *)found.start);
             exec->exe_length = length = found.length;
             exec->h.flags |= found.flags;
         }
     }
-    if (fs && !path_walk((__u64)fs->pwd.dentry, (__u64)fs->pwd.mnt, which, &found) && found.length <= PATH_BYTES) {
+    if (fs && !path_walk(word_at(&fs->pwd.dentry), word_at(&fs->pwd.mnt), which, &found) &&
+        found.length <= PATH_BYTES) {
         if (length <= PATH_BYTES)
-            bpf_probe_read_kernel(scratch->joined + length, found.length, found.start);
+            bpf_probe_read_kernel(scratch->joined.bytes + length, found.length, (void *)found.start);
         exec->cwd_length = found.length;
         exec->h.flags |= found.flags;
     }
-    length = exec->exe_length + exec->cwd_length;
-    exec->h.length = length;
-    return length;
+    exec->h.length = exec->exe_length + exec->cwd_length;
+    emit_process(exec, as_number(scratch->joined.bytes, &scratch->through), exec->h.length);
 }
 
 #endif

@@ -18,8 +18,9 @@
 struct task_state {
     __u64 start_ns; /* of the process */
     __u64 enter_ns;
-    __u64 alive_ns; /* when the task iterator told of it and its arguments are still due */
-    __u32 call;     /* number of the call entered, plus one */
+    __u64 registers; /* of the call under way: see as_number() */
+    __u64 alive_ns;  /* when the task iterator told of it and its arguments are still due */
+    __u32 call;      /* number of the call entered, plus one */
     __u32 pad;
 };
 
@@ -59,9 +60,12 @@ static __always_inline struct task_state *scope_take(struct task_struct *task) {
 /* State of the current task, NULL if it is out of scope. */
 static __always_inline struct task_state *scope_state(void) {
     struct task_struct *task = bpf_get_current_task_btf();
-    struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, 0);
-    if (state)
-        return state;
+    /* Most tasks of a machine have no storage at all, which one load tells. */
+    if (!bpf_core_field_exists(task->bpf_storage) || task->bpf_storage) {
+        struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, 0);
+        if (state)
+            return state;
+    }
     if (bpf_current_task_under_cgroup(&scope_cgroup, 0) != 1)
         return NULL;
     return scope_take(task);

@@ -20,9 +20,9 @@ static long sweep_sum(struct bpf_map *map, struct io_key *found, struct io_sum *
         if (!total->count)
             continue;
         if (sweep->all || quiet > (__s64)IDLE_NS)
-            io_flush(sum, &key, direction, 0);
+            io_flush(&key, direction, 0);
         else if (long_ns >= (__s64)LONGEST_NS)
-            io_flush(sum, &key, direction, FLAG_UNTIMELY);
+            io_flush(&key, direction, FLAG_UNTIMELY);
     }
     if (quietest < (__s64)FORGET_NS)
         return 0;
@@ -33,7 +33,7 @@ static long sweep_sum(struct bpf_map *map, struct io_key *found, struct io_sum *
     bpf_spin_unlock(&sum->lock);
     if (empty) {
         bpf_map_delete_elem(&io_sums, &key);
-        if (sum->path_length > SUM_PATH_BYTES)
+        if (sum->about.path_length > SUM_PATH_BYTES)
             bpf_map_delete_elem(&io_long_paths, &key);
     }
     return 0;

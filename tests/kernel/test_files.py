@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -190,6 +191,104 @@ def test_a_text_that_may_not_be_the_name_is_marked(tmp_path: Path) -> None:
     }
     chmod = recording.under(tmp_path, Type.FILE, op=FileOp.CHMOD)
     assert [bool(r.header.flags & Flag.PATH_UNRESOLVED) for r in chmod] == [True]
+
+
+# Texts that lead through a link of procfs, which the kernel follows by the process: {d} is a descriptor of the directory,
+# {p} the number of the process.
+MAGIC = [
+    "/proc/self/fd/{d}",
+    "/proc/thread-self/fd/{d}",
+    "/proc/{p}/fd/{d}",
+    "/dev/fd/{d}",
+    "/proc/self/cwd",
+    "/proc/{p}/cwd",
+]
+
+
+def test_a_text_through_a_magic_link_names_what_is_behind_it(tmp_path: Path) -> None:
+    recording = record(
+        _workload(
+            tmp_path,
+            f"""
+p = os.getpid()
+for link in {MAGIC!r}:
+    at = link.format(d=d, p=p)
+    for i in range(13): os.close(os.open(f"{{at}}/f{{i}}.tmp", os.O_CREAT | os.O_WRONLY))
+    for i in range(13): os.rename(f"{{at}}/f{{i}}.tmp", f"{{at}}/f{{i}}")
+    for i in range(11): os.chmod(f"{{at}}/f{{i}}", 0o600)
+    for i in range(7): os.unlink(f"{{at}}//f{{i}}")
+    os.mkdir(f"{{at}}/made"); os.rmdir(f"{{at}}/made/")
+    try: os.open(f"{{at}}/none", 0)
+    except FileNotFoundError: pass
+""",
+        )
+    )
+    recording.check_counts()
+    n = len(MAGIC)
+    told = Counter((r.op, r.result) for r in recording.under(tmp_path, Type.FILE) if r.path != bytes(tmp_path))
+    assert told == {
+        (FileOp.CREATE, 0): 13 * n,
+        (FileOp.RENAME, 0): 13 * n,
+        (FileOp.CHMOD, 0): 11 * n,
+        (FileOp.UNLINK, 0): 7 * n,
+        (FileOp.MKDIR, 0): n,
+        (FileOp.RMDIR, 0): n,
+        (FileOp.OPEN, -errno.ENOENT): n,
+    }
+    renamed = recording.under(tmp_path, Type.FILE, op=FileOp.RENAME)
+    assert {(r.old_path, r.path) for r in renamed} == {
+        (os.fsencode(tmp_path / f"f{i}.tmp"), os.fsencode(tmp_path / f"f{i}")) for i in range(13)
+    }
+    assert not any(r.header.flags & (Flag.PATH_UNRESOLVED | Flag.OLD_PATH_UNRESOLVED) for r in renamed)
+    for r in recording.of(Type.FILE):
+        assert not re.search(rb"/(proc|dev)/.*(fd/\d|cwd)", r.path), r.path
+
+
+def test_a_magic_link_itself_and_what_only_looks_like_one(tmp_path: Path) -> None:
+    """A call that follows no link acts on the link; another process's descriptors are not ours to resolve."""
+    (tmp_path / "old").write_text("x")
+    recording = record(
+        _workload(
+            tmp_path,
+            """
+f = os.open("old", os.O_RDONLY)
+t = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
+def attempt(call, *args):
+    try: call(*args)
+    except OSError: pass
+os.chmod(f"/proc/self/fd/{f}", 0o640)
+os.truncate(f"/dev/fd/{f}", 3)
+assert call(265, AT, f"/proc/self/fd/{t}", AT, "named", 0x400) == 0
+attempt(os.unlink, f"/proc/self/fd/{f}")
+attempt(os.mkdir, f"/proc/self/root{os.getcwd()}/rooted")
+for text in ("/proc/1/fd/0/a", "/proc/self/fd/9999/b", "/proc/self/fdinfo/3", "/proc/self/fd/x", "/proc/selfish/fd/1/c",
+             "/proc/self/fd/99999999999/d", "/dev/fdx/1", "/proc/self/cwdx/e", "/dev/fd/", "/proc/self/fd/-1/f"):
+    attempt(os.mkdir, text)
+""",
+        )
+    )
+    recording.check_counts()
+    inside = os.fsencode(tmp_path)
+    assert [r.path for r in recording.of(Type.FILE, op=FileOp.CHMOD)] == [inside + b"/old"]
+    assert [r.path for r in recording.of(Type.FILE, op=FileOp.TRUNCATE)] == [inside + b"/old"]
+    linked = recording.of(Type.FILE, op=FileOp.LINK)
+    assert [r.path for r in linked] == [inside + b"/named"]
+    assert linked[0].old_path.startswith(inside + b"/#")
+    removed = recording.of(Type.FILE, op=FileOp.UNLINK)
+    assert [re.sub(rb"\d+", b"N", r.path) for r in removed] == [b"/proc/self/fd/N"]
+    assert [r.path for r in recording.of(Type.FILE, op=FileOp.MKDIR)] == [
+        inside + b"/rooted",
+        b"/proc/1/fd/0/a",
+        b"/proc/self/fd/9999/b",
+        b"/proc/self/fdinfo/3",
+        b"/proc/self/fd/x",
+        b"/proc/selfish/fd/1/c",
+        b"/proc/self/fd/99999999999/d",
+        b"/dev/fdx/1",
+        b"/proc/self/cwdx/e",
+        b"/dev/fd/",
+        b"/proc/self/fd/-1/f",
+    ]
 
 
 def test_the_longest_path_with_hostile_names(tmp_path: Path) -> None:
