@@ -27,6 +27,7 @@ BENCHES = (
     Bench("decode", "bench.decode"),
     Bench("latency", "bench.latency"),
     Bench("overhead", "bench.overhead"),
+    Bench("query", "bench.query"),
     Bench("throughput", "bench.throughput"),
 )
 
