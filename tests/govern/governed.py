@@ -41,6 +41,7 @@ def write(path):
 def run(*argv):
     p = os.fork()
     if p == 0:
+        os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
         try:
             os.execv(argv[0], argv)
         except OSError as e:

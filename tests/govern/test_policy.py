@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intact.govern.compile import exec_entries, net_entries
@@ -143,6 +143,7 @@ def test_what_is_no_policy_is_one_clear_error(raw: bytes) -> None:
         parse_policy(raw)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(alphabet="{}[]:-&*!|>'\"\n #az0", max_size=200).map(str.encode))
 def test_no_input_does_worse_than_an_error(raw: bytes) -> None:
     with pytest.raises(PolicyError):
