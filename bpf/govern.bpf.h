@@ -17,7 +17,7 @@
 #define ALL_GROUPS (~0ULL)
 #define HIT_BYTES 1024
 #define PATH_SCRATCH 1024
-#define ARGV_SCRATCH 4096
+#define ARGV_SCRATCH 16384
 #define CGROUP_LEVELS 16
 
 #define MAP(name_, type_, entries_, key_, value_)                                                                      \

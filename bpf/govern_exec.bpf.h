@@ -17,6 +17,8 @@ struct exec_try {
     __u32 rule;
     __u32 verdict;
     __u32 strict;
+    __u32 missed; /* action of a rule that could not be decided */
+    __u32 missed_rule;
 };
 
 struct image_walk {
@@ -64,10 +66,14 @@ static long exec_step(__u32 index, void *context) {
         !(attempt->script_length && path_matches(TEXT_SCRIPT, 0, attempt->script_length, index)))
         return 0;
     __u8 action = entry->action;
-    if (entry->conditions && !arguments_match(index, entry->conditions, attempt->argv_length)) {
-        /* What could not be read whole may hold the rest: an exception needs proof, a strict policy none. */
-        if (!attempt->incomplete || !attempt->strict || action == ACTION_EXCEPT)
-            return 0;
+    int texts = entry->conditions ? arguments_match(index, entry->conditions, attempt->argv_length) : TEXT_YES;
+    if (texts == TEXT_NO || (texts == TEXT_UNKNOWN && (!attempt->incomplete || action == ACTION_EXCEPT)))
+        return 0;
+    /* The rest, which could not be read, may match: a strict policy needs no proof, another is told that it cannot know. */
+    if (texts == TEXT_UNKNOWN && !attempt->strict) {
+        attempt->missed = action;
+        attempt->missed_rule = entry->rule;
+        return 0;
     }
     attempt->skip = entry->rule + 1;
     if (action == ACTION_EXCEPT)
@@ -155,11 +161,16 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_tid, struct linux_binp
     read_image(scratch, binprm, &attempt);
     read_arguments(scratch, task, &attempt);
     bpf_loop(settings->exec_entries, exec_step, &attempt, 0);
-    if (!attempt.verdict)
-        return 0;
     __u8 outcome = OUTCOME_OBSERVED;
-    if (attempt.verdict >= ACTION_DENY)
+    if (!attempt.verdict && attempt.missed) {
+        attempt.verdict = attempt.missed;
+        attempt.rule = attempt.missed_rule;
+        outcome = OUTCOME_MISSED;
+    } else if (!attempt.verdict) {
+        return 0;
+    } else if (attempt.verdict >= ACTION_DENY) {
         outcome = bpf_send_signal(SIGKILL) ? OUTCOME_MISSED : OUTCOME_PREVENTED;
+    }
     tell_exec(scratch, &attempt, outcome);
     return 0;
 }

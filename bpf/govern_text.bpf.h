@@ -114,20 +114,34 @@ static long argument_step(__u32 at, void *unused) {
     return 0;
 }
 
-APART int argument_matches(__u32 entry, __u32 condition, __u32 length) {
+enum { TEXT_NO, TEXT_YES, TEXT_UNKNOWN };
+
+APART int argument_matches(__u32 index, __u32 condition, __u32 length) {
     struct exec_scratch *scratch = exec_scratch();
-    if (!scratch)
-        return 0;
-    scratch->walk = (struct argument_walk){.entry = entry, .condition = condition, .length = length};
+    struct govern_exec_entry *entry = bpf_map_lookup_elem(&exec_entries, &index);
+    if (!scratch || !entry)
+        return TEXT_NO;
+    scratch->walk = (struct argument_walk){.entry = index, .condition = condition, .length = length};
     bpf_loop(length, argument_step, NULL, 0);
-    return scratch->walk.found;
+    if (scratch->walk.found)
+        return TEXT_YES;
+    __s16 wanted = entry->condition[condition & (GOVERN_CONDITIONS - 1)].index;
+    return wanted >= 0 && scratch->walk.index > (__u32)wanted ? TEXT_NO : TEXT_UNKNOWN;
 }
 
+/* Unknown: not in what was read; where that is all there is, it means no. */
 APART int arguments_match(__u32 entry, __u32 conditions, __u32 length) {
-    for (__u32 i = 0; i < GOVERN_CONDITIONS; i++)
-        if (i < conditions && !argument_matches(entry, i, length))
-            return 0;
-    return 1;
+    int answer = TEXT_YES;
+    for (__u32 i = 0; i < GOVERN_CONDITIONS; i++) {
+        if (i >= conditions)
+            break;
+        int found = argument_matches(entry, i, length);
+        if (found == TEXT_NO)
+            return TEXT_NO;
+        if (found == TEXT_UNKNOWN)
+            answer = TEXT_UNKNOWN;
+    }
+    return answer;
 }
 
 #endif

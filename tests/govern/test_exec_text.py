@@ -102,14 +102,24 @@ def test_audit_tells_and_lets_run(touch: Path) -> None:
     assert (touch.parent / "ran").exists()
 
 
-def test_arguments_too_long_to_read_are_killed_only_if_asked(touch: Path) -> None:
+def test_arguments_too_long_to_read_are_told_or_killed(touch: Path) -> None:
     rule = {"id": "x", "exec": {"path": str(touch), "argv": [{"is": "--evil"}]}, "action": "kill"}
-    command = [str(touch), "--version", "x" * 5000, "--evil"]
+    command = [str(touch), "--version", "x" * 20_000, "--evil"]
     with governed(rule) as tree:
-        assert runs(tree, command) == ["1"]
-        assert tree.governor.losses()["argv_clipped"] >= 1
+        assert runs(tree, command) == ["done"]
+        assert [(hit.outcome, hit.signal) for hit in tree.hits()] == [("missed", 0)]
+        assert tree.governor.losses()["argv_clipped"] == 1
     with governed({**rule, "fail": "closed"}) as tree:
         assert runs(tree, command) == ["signal 9"]
+    # An argument whose place was read is decided, however long the rest is.
+    with governed({**rule, "exec": {"path": str(touch), "argv": [{"index": 1, "is": "-"}]}, "fail": "closed"}) as tree:
+        assert runs(tree, command) == ["done"]
+        assert tree.hits() == []
+
+
+def test_a_match_behind_much_else_is_found(touch: Path) -> None:
+    with governed({"id": "x", "exec": {"path": str(touch), "argv": [{"ends": "evil"}]}, "action": "kill"}) as tree:
+        assert runs(tree, [str(touch), "--version", "x" * 15_000, "--evil"]) == ["signal 9"]
 
 
 def test_a_thread_that_execs_is_still_governed(touch: Path) -> None:
