@@ -140,8 +140,10 @@ class Command:
             for index, found in enumerate(self._names):
                 if found == name and name:
                     following = set(self.tokens[index + 1 : index + 2 + 4 * len(words)])
-                    share = sum(word in following for word in words) / len(words) if words else 1.0
-                    best = max(best, PART + 0.9 * share if share >= 0.5 or len(words) <= 1 else HINT + 0.5)
+                    share = sum(word in following for word in words) / len(words) if words else 0.0
+                    # A program's bare name is a hint: any script may run `cat`.
+                    fits = share >= 0.5 or len(words) == 1
+                    best = max(best, PART + 0.9 * share if fits else HINT + 0.5)
             if best:
                 return best
         return 0.0

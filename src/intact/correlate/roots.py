@@ -110,7 +110,7 @@ def _claim_by_kind(root: Root, best: float, fitting: list[Bracket], when: int) -
     if agent.learnt.knows_command(root.argv, at) and not root.shell:
         root.claim = housekeeping(agent.id, confidence=0.75, at_ns=at)
         return True
-    if best >= HINT and len(fitting) == 1:
+    if best >= HINT and len(fitting) == 1 and not _runs_elsewhere(root, fitting[0]):
         root.bracket, root.score = fitting[0], best
         basis = Basis.ANCESTRY | Basis.BRACKET | Basis.ARGUMENT
         root.claim = claim_for(fitting[0], basis=basis, confidence=confidence_of(best), at_ns=when)
