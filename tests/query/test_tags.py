@@ -114,7 +114,9 @@ def test_enumerations_of_columns(database: Database) -> None:
 
 def test_counters(database: Database) -> None:
     sql = "SELECT Sum(log_count), Sum(event_count), Sum(bytes), Count(row) FROM file_agg_event"
-    assert run_sql(database, sql).rows == [[2, 4, 20, 2]]
+    answer = run_sql(database, sql)
+    assert answer.rows == [[2, 4, 20, 2]]
+    assert answer.names == ("Sum(log_count)", "Sum(event_count)", "Sum(bytes)", "Count(row)")
 
 
 def test_both_ends_of_a_connection(database: Database) -> None:

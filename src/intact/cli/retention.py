@@ -7,8 +7,8 @@ from typing import Any
 import typer
 from rich.table import Table
 
+from intact.cli.reading import opened_store
 from intact.cli.terminal import console
-from intact.store.database import Database
 from intact.store.retention import Kept, retention, set_retention
 from intact.store.runs import DataDirectory
 from intact.store.sources import NORMAL
@@ -27,7 +27,7 @@ def run(
     """
     directory = DataDirectory.locate(data)
     directory.become_owner()
-    with Database(directory) as database:
+    with opened_store(directory) as database:
         kept = retention(database)
         if table is not None and (hours is not None or table not in {each.source.table for each in kept}):
             kept = set_retention(database, table, -1 if hours is None else hours, only=only)

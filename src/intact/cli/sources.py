@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
+from intact.cli.reading import opened_store
 from intact.cli.terminal import console
-from intact.store.database import Database
 from intact.store.retention import retention
 from intact.store.runs import DataDirectory
 from intact.store.sources import NORMAL
@@ -31,7 +31,7 @@ def run(
     """
     directory = DataDirectory.locate(data)
     directory.become_owner()
-    with Database(directory) as database:
+    with opened_store(directory) as database:
         kept = retention(database)
     rows = [
         {

@@ -36,7 +36,7 @@ def translate(tree: exp.Expression, language: str) -> exp.Expression:
     if isinstance(tree, exp.Query):
         for select in tree.find_all(exp.Select):
             for projection in list(select.expressions):
-                if _is_enum(projection) or (isinstance(projection, exp.Column) and _is_dotted(projection)):
+                if not isinstance(projection, exp.Alias) and needs_translation(projection):
                     written = projection.sql(DIALECT)
                     projection.replace(exp.alias_(projection.copy(), written, quoted=True))
     return tree.transform(translator.replace)
