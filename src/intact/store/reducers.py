@@ -19,7 +19,8 @@ I64 = npt.NDArray[np.int64]
 
 GAP_NS = 100_000_000
 WINDOW_NS = 3_000_000_000
-LATE_NS = 3_000_000_000
+# a sum of the kernel is told at most a second after its first read or write
+LATE_NS = 1_500_000_000
 # More rows than this do not wait: the oldest windows are closed early, which costs a split and no byte.
 MAX_PENDING = 500_000
 MAX_FILES = 200_000
