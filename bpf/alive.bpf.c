@@ -19,7 +19,7 @@ static __noinline __u64 scope_root(void) {
 
 static __always_inline bool is_below(struct task_struct *task, __u64 root) {
     struct cgroup *scope = AS(struct cgroup, root);
-    struct cgroup *own = task->cgroups->dfl_cgrp;
+    struct cgroup *own = AS(struct task_struct, task)->cgroups->dfl_cgrp;
     __u64 ancestor = 0;
     __u32 level = scope->level;
     if (own->level < level)
@@ -45,7 +45,7 @@ int alive(struct bpf_iter__task *ctx) {
     exec.h.tid = task->pid;
     exec.h.uid = task->cred->uid.val;
     exec.h.gid = task->cred->gid.val;
-    exec.h.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+    exec.h.cgroup_id = AS(struct task_struct, task)->cgroups->dfl_cgrp->kn->id;
     exec.h.type = TYPE_ALIVE;
     tell_image(task, &exec, SCRATCH_ITERATOR);
     state->alive_ns = exec.h.ktime_ns;
@@ -60,14 +60,14 @@ int alive_arguments(struct bpf_iter__task *ctx) {
         return 0;
     struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, 0);
     struct path_scratch *scratch = path_scratch(SCRATCH_ITERATOR);
-    struct mm_struct *mm = task->mm;
+    struct mm_struct *mm = AS(struct task_struct, task)->mm;
     if (!state || !state->alive_ns || !scratch || !mm)
         return 0;
     struct intact_header header = {.ktime_ns = state->alive_ns, .start_ns = state->start_ns};
     header.tgid = header.tid = task->tgid;
     header.uid = task->cred->uid.val;
     header.gid = task->cred->gid.val;
-    header.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+    header.cgroup_id = AS(struct task_struct, task)->cgroups->dfl_cgrp->kn->id;
     state->alive_ns = 0;
     __u64 from = mm->arg_start;
     __u32 total = mm->arg_end - from;

@@ -107,8 +107,7 @@ static long cut_descriptor(__u32 fd, void *context) {
 }
 
 __noinline int cut_range(__u32 first, __u32 last, __u32 is_exec) {
-    struct task_struct *task = bpf_get_current_task_btf();
-    struct files_struct *files = task->files;
+    struct files_struct *files = CURRENT->files;
     if (!files)
         return 0;
     struct fdtable *table = files->fdt;

@@ -41,7 +41,6 @@ static __always_inline void count_lost(__u32 family, __u32 cause) {
 }
 
 static __always_inline void fill_header(struct intact_header *header, __u64 start_ns, __u16 type, __u16 op) {
-    struct task_struct *task = bpf_get_current_task_btf();
     __u64 tgid_tid = bpf_get_current_pid_tgid();
     __u64 gid_uid = bpf_get_current_uid_gid();
     header->ktime_ns = bpf_ktime_get_boot_ns();
@@ -50,7 +49,7 @@ static __always_inline void fill_header(struct intact_header *header, __u64 star
     header->tid = tgid_tid;
     header->uid = gid_uid;
     header->gid = gid_uid >> 32;
-    header->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+    header->cgroup_id = bpf_get_current_cgroup_id();
     header->type = type;
     header->op = op;
     header->length = 0;

@@ -97,8 +97,7 @@ __noinline __u64 text_number(__u64 text) {
 
 /* The number of this process as its own /proc shows it. */
 static __always_inline __u32 own_number(void) {
-    struct task_struct *task = bpf_get_current_task_btf();
-    struct pid *pid = task->group_leader->thread_pid;
+    struct pid *pid = CURRENT->group_leader->thread_pid;
     __u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) + pid->level * bpf_core_type_size(struct upid);
     __u32 number = 0;
     bpf_probe_read_kernel(&number, sizeof(number), (const void *)(at + bpf_core_field_offset(struct upid, nr)));
@@ -164,8 +163,7 @@ __noinline int find_magic(__u64 text, struct magic *magic) {
 
 /* The directory that a text begins at: its path as far as it goes, nothing for the root. */
 static __always_inline int base_path(bool is_absolute, int directory, struct path_found *found) {
-    struct task_struct *task = bpf_get_current_task_btf();
-    struct fs_struct *fs = task->fs;
+    struct fs_struct *fs = CURRENT->fs;
     if (is_absolute)
         return path_walk(word_at(&fs->root.dentry), word_at(&fs->root.mnt), SCRATCH_CALL, found);
     if (directory == AT_FDCWD)

@@ -148,12 +148,12 @@ __noinline int io_name(const struct io_key *key, const struct open_file *opened)
             bpf_map_update_elem(&io_long_paths, key, scratch->joined.bytes, BPF_ANY);
         }
     }
-    struct task_struct *task = bpf_get_current_task_btf();
+    struct task_struct *task = CURRENT;
     __u64 gid_uid = bpf_get_current_uid_gid();
     about->dentry = opened->dentry;
     about->inode = opened->inode;
     about->start_ns = task->group_leader->start_boottime;
-    about->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+    about->cgroup_id = bpf_get_current_cgroup_id();
     about->tid = task->pid;
     about->uid = gid_uid;
     about->gid = gid_uid >> 32;

@@ -110,7 +110,7 @@ static __always_inline __u32 device_of(struct inode *inode) {
 }
 
 __noinline int file_of(int fd, struct open_file *opened) {
-    struct task_struct *task = bpf_get_current_task_btf();
+    struct task_struct *task = CURRENT;
     struct fdtable *table = task->files->fdt;
     __u64 address = 0;
     if (!opened || (__u32)fd >= table->max_fds)

@@ -47,6 +47,10 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym;
 /* Reads through such a pointer are single loads that fault to zero: five times cheaper than the read helper. */
 #define AS(type, pointer) ((type *)bpf_rdonly_cast((const void *)(pointer), bpf_core_type_id_kernel(type)))
 
+/* The current task, to read from. For each step through a pointer that it trusts the verifier searches all types of the
+ * kernel for a promise about the field, so nothing here walks on such a pointer. */
+#define CURRENT AS(struct task_struct, bpf_get_current_task())
+
 /* A field of the kernel's that holds a pointer, as a number: functions that are verified once take no typed pointers.
  */
 static __always_inline __u64 word_at(const void *field) { return AS(struct timespec64, field)->tv_sec; }

@@ -18,7 +18,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child) {
     fill_header(&record.h, state->start_ns, TYPE_FORK, 0);
     if (child->tgid == parent->tgid)
         record.h.flags = FLAG_THREAD;
-    record.child_start_ns = child->group_leader->start_boottime;
+    record.child_start_ns = AS(struct task_struct, child)->group_leader->start_boottime;
     record.child_tgid = child->tgid;
     record.child_tid = child->pid;
     bpf_probe_read_kernel(record.comm, sizeof(record.comm), child->comm);
@@ -32,13 +32,13 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_tid, struct linux_binp
     if (!state)
         return 0;
     net_exec();
-    struct inode *inode = binprm->file->f_inode;
+    struct inode *inode = AS(struct linux_binprm, binprm)->file->f_inode;
     tell_mapped(inode->i_ino, device_of(inode), 1);
     struct intact_exec exec = {};
     fill_header(&exec.h, state->start_ns, TYPE_EXEC, 0);
     exec.old_tid = old_tid == task->pid ? 0 : old_tid;
     tell_image(task, &exec, SCRATCH_CALL);
-    struct mm_struct *mm = task->mm;
+    struct mm_struct *mm = AS(struct task_struct, task)->mm;
     argv_of(&exec.h, mm->arg_start, exec.argv_total, true);
     return 0;
 }
@@ -46,14 +46,15 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_tid, struct linux_binp
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task) {
     struct task_state *state = scope_state();
-    if (!state || task->signal->live.counter > 0)
+    struct task_struct *own = AS(struct task_struct, task);
+    struct signal_struct *signal = own->signal;
+    if (!state || signal->live.counter > 0)
         return 0;
     cut_range(0, -1, 0);
     net_forget();
     struct intact_exit record;
     fill_header(&record.h, state->start_ns, TYPE_EXIT, 0);
-    struct signal_struct *signal = task->signal;
-    __u32 code = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->group_leader->exit_code;
+    __u32 code = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : own->group_leader->exit_code;
     record.exit_signal = code & 0x7f;
     record.exit_code = record.exit_signal ? -1 : (code >> 8) & 0xff;
     bpf_probe_read_kernel(record.comm, sizeof(record.comm), task->comm);

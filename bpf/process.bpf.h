@@ -86,12 +86,13 @@ static __always_inline void argv_of(const struct intact_header *header, __u64 fr
 }
 
 /* Tells of an image: the rest of its fixed part, and its two paths, put together in the scratch. */
-static __always_inline void tell_image(struct task_struct *task, struct intact_exec *exec, __u32 which) {
+static __always_inline void tell_image(struct task_struct *of, struct intact_exec *exec, __u32 which) {
     struct path_scratch *scratch = path_scratch(which);
     struct path_found found = {};
     __u32 length = 0;
     if (!scratch)
         return;
+    struct task_struct *task = AS(struct task_struct, of);
     struct mm_struct *mm = task->mm;
     struct fs_struct *fs = task->fs;
     exec->parent_tgid = task->real_parent->tgid;

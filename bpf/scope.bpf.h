@@ -53,7 +53,7 @@ static __always_inline struct task_state *scope_take(struct task_struct *task) {
         return NULL;
     struct task_state *state = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (state && !state->start_ns)
-        state->start_ns = task->group_leader->start_boottime;
+        state->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
     return state;
 }
 
