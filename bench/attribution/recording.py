@@ -63,6 +63,9 @@ def record(agent: str, *, folder: Path, chance: random.Random, forms: Sequence[s
             document = {"agent": agent_spec, "noise": {"argv": [PYTHON, "-ISs", *noise]}, "linger_s": LINGER_S}
             spec.write_text(json.dumps(document))
             options = ["--data", str(folder / "data"), "--name", f"attribution-{agent}"]
+            # The launcher hides the agent from the recorder, which would hook a command's own program before it runs. So the
+            # program has been met before: here who caused what is measured, not how soon a new program is heard.
+            intact(["record", *options, "--", made.argv[0], "--version"], timeout_s=RECORD_TIMEOUT_S)
             launch = [PYTHON, "-ISs", str(PROGRAMS / "launcher.py"), str(spec)]
             done = intact(["record", *options, "--", *launch], timeout_s=RECORD_TIMEOUT_S)
             served = sum(len(exchange.answer.get("tool_calls", ())) for exchange in standin.exchanges())

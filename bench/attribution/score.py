@@ -5,12 +5,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 from bench.attribution.plan import Planned
 from bench.attribution.truth import LOOKED, NOISE, OWN, UNKNOWN, Truth
 
 Row = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
 TIME_WINDOW_NS = 500_000_000
 EXAMPLES = 40
 
@@ -141,14 +143,19 @@ class Scorer:
         what = effect["path"] or effect["address"] or effect["argv"] or ""
         return {
             "kind": effect["kind"],
-            "what": str(what)[:160],
-            "process": " ".join(process.get("argv") or [])[:120],
+            "what": _portable(str(what))[:160],
+            "process": _portable(" ".join(process.get("argv") or []))[:120],
             "truth": label,
             "form": form,
             "claimed": claimed_form,
             "at_ns": effect["at_ns"],
             "effect_id": effect["id"],
         }
+
+
+def _portable(text: str) -> str:
+    """Without where this machine keeps the repository and the home: reports are shared."""
+    return text.replace(f"{ROOT}/", "").replace(str(Path.home()), "~")
 
 
 def claims_of(shown: Row) -> dict[str, str]:
