@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
  *
- * Whose plaintext may leave the kernel: until a process is known as an agent, only the request lines it writes and reads
- * are looked at, here, and nothing is copied out.
+ * Whose plaintext may leave the kernel: until a process is known as an agent, only the request lines it writes and
+ * reads are looked at, here, and nothing is copied out.
  *
  * A write that begins a wanted request makes the process known from that very write on. A read that begins one tells a
  * server of such requests: of it that connection is kept, which is how a gateway is told from an agent. A recording of
@@ -192,20 +192,23 @@ static __always_inline void become_known(const struct tls_process_key *key, __u3
     count_judged(bpf_map_update_elem(&tls_known, key, &fresh, BPF_ANY) ? JUDGED_FULL : JUDGED_KNOWN, 1);
 }
 
-/* Whether this operation of a session may be copied out. */
+/* Whether this operation of a session may be copied out. A request begins where the direction turns: what a body says
+ * in a write of its own is not looked at. */
 static __always_inline bool may_leave(struct tls_thread *thread, struct tls_connection *connection, __u64 start_ns,
-                                      __u64 buffer, __u64 bytes, bool is_write) {
+                                      __u64 buffer, __u64 bytes, __u32 way) {
     __u64 settings = judge_settings();
     if (!settings)
         return true;
+    bool begins = connection->last_way != way + 1;
+    connection->last_way = way + 1;
     struct tls_process_key key = {.start_ns = start_ns, .tgid = tls_tgid()};
     struct tls_known *known = bpf_map_lookup_elem(&tls_known, &key);
     if (known && known->by != KNOWN_REFUSED)
         return true;
-    bool wanted = !known && read_head(&thread->head, buffer, bytes, settings);
-    if (wanted && is_write)
+    bool wanted = !known && begins && read_head(&thread->head, buffer, bytes, settings);
+    if (wanted && way)
         become_known(&key, KNOWN_REQUEST);
-    else if (!is_write && (wanted || thread->head.method))
+    else if (!way && begins && !known && thread->head.method)
         connection->serves_wanted = wanted;
     if (wanted || (!known && connection->serves_wanted))
         return true;

@@ -28,7 +28,8 @@ struct tls_frame {
     __u32 logged; /* the same bytes were logged by a call nested in this one */
 };
 
-/* The first bytes of an operation, while it is judged (tls_judge.bpf.h): of this thread, so that no other writes there. */
+/* The first bytes of an operation, while it is judged (tls_judge.bpf.h): of this thread, so that no other writes there.
+ */
 #define TLS_HEAD_BYTES 256
 
 struct tls_head {
@@ -66,7 +67,7 @@ struct tls_connection {
     __u16 basis;
     __u16 votes;
     __u32 serves_wanted; /* the last request read on it is one a recogniser wants */
-    __u32 pad;
+    __u32 last_way;      /* of the operation before, plus one: 0 if there was none */
 };
 
 struct tls_socket_key {
