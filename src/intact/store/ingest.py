@@ -50,7 +50,7 @@ class _Bounds:
 
     @property
     def token(self) -> str:
-        return f"{self.first}-{self.last}{'e' if self.final else ''}"
+        return f"s{self.first}-{self.last}{'e' if self.final else ''}"  # version 1 counted segments, with no letter
 
 
 class _NoMoreYet(Exception):
@@ -273,7 +273,7 @@ def _write_intent(run: Run, bounds: _Bounds) -> None:
     path = _intent_path(run)
     temporary = path.with_suffix(".new")
     with open(temporary, "w") as file:
-        json.dump({"first": bounds.first, "last": bounds.last, "final": bounds.final}, file)
+        json.dump({"of": "slices", "first": bounds.first, "last": bounds.last, "final": bounds.final}, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -282,6 +282,8 @@ def _write_intent(run: Run, bounds: _Bounds) -> None:
 def _read_intent(run: Run) -> _Bounds | None:
     try:
         body = json.loads(_intent_path(run).read_text())
+        if body["of"] != "slices":  # version 1 counted segments, and did not say so
+            return None
         return _Bounds(first=int(body["first"]), last=int(body["last"]), final=bool(body["final"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -170,3 +170,23 @@ ALTER TABLE event.manifest
     ADD COLUMN IF NOT EXISTS `tenant_id` UInt32 DEFAULT 1 AFTER `rows`,
     ADD COLUMN IF NOT EXISTS `is_recording` Bool DEFAULT true AFTER `tenant_id`;
 CREATE TABLE IF NOT EXISTS event.data_source (`id` UInt32, `revision` UInt64, `table_name` LowCardinality(String), `name_en` String, `name_zh` String, `interval_s` UInt32, `retention_hours` UInt32, `is_default` Bool, `state` UInt8, `tenant_id` UInt32 DEFAULT 1, `is_recording` Bool DEFAULT true) ENGINE = MergeTree ORDER BY (id, revision) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 1000, old_parts_lifetime = 30;
+-- A manifest counted segments and now counts slices: runs that were not whole are brought in anew.
+ALTER TABLE event.file_agg_event DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.file_mgmt_event DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.file_open_event DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.proc_perm_event DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.proc_ops_event DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.net_event DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.process DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.llm_call DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.tool_call DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.mcp_call DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.agent DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.agent_turn DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.finding DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.stage_count DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.loss DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.llm_content DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.link DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.run DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
+ALTER TABLE event.manifest DELETE WHERE run_id NOT IN (SELECT run_id FROM event.manifest WHERE final) SETTINGS mutations_sync = 1;
