@@ -122,7 +122,7 @@ def policy(*rules: dict[str, Any]) -> Policy:
 
 
 @contextmanager
-def governed(*rules: dict[str, Any], stall_s: float = 2.0, program: str = "") -> Iterator[Governed]:
+def governed(*rules: dict[str, Any], stall_s: float = 2.0, program: str | None = None) -> Iterator[Governed]:
     """A policy in effect over a fresh cgroup."""
     with ScopeCgroup(f"intact-govern-{os.getpid()}-{time.monotonic_ns() % 100_000}") as cgroup:
         governor = Governor(

@@ -38,6 +38,11 @@ class Enforcement:
             self._start(policies, cgroup, program)
         self._begin = (cgroup, program)
 
+    @property
+    def filter(self) -> bytes:
+        """What the command has to put on before it starts."""
+        return self.governor.filter() if self.governor is not None else b""
+
     def watch(self, slices: Iterator[Slice], *, clean: Callable[[str], str] = str) -> Iterator[Slice]:
         """Pass the slices on with the hits of their time as effects of the family `block`."""
         try:

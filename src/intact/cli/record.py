@@ -6,6 +6,7 @@ be quick and small.
 """
 
 import json
+import mmap
 import os
 import pwd
 import select
@@ -21,6 +22,7 @@ from typing import IO, Any, NoReturn
 import typer
 
 from intact.collect.cgroup import ScopeCgroup
+from intact.govern.seccomp import install
 from intact.model.errors import IntactError, NotSupported, UsageError
 
 CONTEXT = {"ignore_unknown_options": False, "allow_interspersed_args": False}
@@ -35,6 +37,9 @@ JOB_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 # A module of its own comes first, so that what the collector imports finds no pandas.
 COLLECTOR = "import intact.cli.without_pandas; from intact.cli.collector import main; main()"
 CLOSING = "import intact.cli.without_pandas; from intact.cli.closing import main; main()"
+
+# A filter of seccomp has at most 4096 instructions of 8 bytes.
+FILTER_BYTES = 4 + 4096 * 8
 
 
 def run(
@@ -147,6 +152,8 @@ class Recording:
         self.person = person
         self.options = options
         self.child = 0
+        # Shared with the child: a filter of the policies, its length first. Read without a call, which would be an effect.
+        self._filter = mmap.mmap(-1, FILTER_BYTES)
 
     def run(self) -> int:
         """Start all, wait for the child, and return its exit code."""
@@ -164,6 +171,8 @@ class Recording:
                 os.waitpid(self.child, 0)
                 raise IntactError(collector.problem or "the recorder did not start")
             self._handle_signals()
+            self._filter[:4] = len(collector.filter).to_bytes(4, "little")
+            self._filter[4 : 4 + len(collector.filter)] = collector.filter
             os.write(release, b"x")
             os.close(release)
             status = self._wait()
@@ -225,6 +234,9 @@ class Recording:
             waiting.register(gate, select.POLLIN)
             if not any(events & select.POLLIN for _, events in waiting.poll()):
                 os._exit(125)
+            length = int.from_bytes(self._filter[:4], "little")
+            if length:
+                install(self._filter[4 : 4 + length])
             os.execve(self.program, self.command, environment)
         except OSError as error:
             os.write(2, f"intact: cannot run {self.command[0]!r}: {error.strerror}\n".encode(errors="replace"))
@@ -276,6 +288,7 @@ class CollectorProcess:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.problem: str | None = None
         self.run_id: str | None = None
+        self.filter = b""
         self._log_path = Path(f"/proc/self/fd/{os.memfd_create('intact-log')}")
         log_fd = int(self._log_path.name)
         self._process = subprocess.Popen(
@@ -294,6 +307,7 @@ class CollectorProcess:
         answer = self._hear()
         if answer.get("ready"):
             self.run_id = str(answer["run_id"])
+            self.filter = bytes.fromhex(answer["filter"])
             return True
         self.problem = answer.get("error") or self._last_log_line() or "the recorder ended at once"
         return False

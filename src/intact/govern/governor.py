@@ -29,16 +29,18 @@ from intact.govern.plan import (
     PREVENTED,
     SECCOMP,
     Part,
+    Plan,
     make_plan,
 )
 from intact.govern.policy import Policy
-from intact.govern.selftest import PASSED, Bench, bench, verdict
+from intact.govern.seccomp import filter_of
+from intact.govern.selftest import PASSED, Bench, bench, prove_seccomp, verdict
 from intact.model.errors import NotSupported, UsageError
 from intact.model.identity import host_hash, process_id
 from intact.model.slice import Host, Slice
 
 DRAIN_BYTES = 1 << 20
-NO_SECCOMP = "refusing a change of credentials is not built yet; action audit and kill work"
+NOT_LAUNCHED = "a filter can only be put on before the command starts, by intact record"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,14 @@ class Governor:
     """Enforcement over one cgroup. `start`, then `hits` and `observe` as slices pass, then `close`."""
 
     def __init__(
-        self, cgroup: Path, policies: Sequence[Policy], host: Host, *, kernel: Kernel, mount: Path, program: str = ""
+        self,
+        cgroup: Path,
+        policies: Sequence[Policy],
+        host: Host,
+        *,
+        kernel: Kernel,
+        mount: Path,
+        program: str | None = None,
     ) -> None:
         self.cgroup = cgroup
         self.epoch = 1
@@ -85,8 +94,10 @@ class Governor:
         self._host = host
         self._kernel = kernel
         self._mount = mount
-        self._program = program
-        self._unusable: dict[str, str] = {SECCOMP: NO_SECCOMP}
+        self._program = program or ""
+        self._unusable: dict[str, str] = {}
+        self._launched = program is not None  # its first program has yet to start, and takes `filter` then
+        self._filtered: frozenset[str] | None = None
         self._plan = make_plan((), {})
         self._scope: Scope | None = None
         self._net: CgroupNet | None = None
@@ -123,6 +134,10 @@ class Governor:
             self._apply()
             raise
         self.epoch += 1
+
+    def filter(self) -> bytes:
+        """The seccomp filter that the command has to put on before it starts; empty if no rule asks for one."""
+        return filter_of(self._filtered or ())
 
     def learn(self, tgid: int, agent: str) -> None:
         """Rules for agents of this name hold for this process and its descendants from here on."""
@@ -194,6 +209,9 @@ class Governor:
 
     def _prove(self) -> None:
         assert self._scope is not None
+        self.self_tests[SECCOMP] = prove_seccomp() if self._launched else NOT_LAUNCHED
+        if self.self_tests[SECCOMP] != PASSED:
+            self._unusable[SECCOMP] = self.self_tests[SECCOMP]
         failures = self._kernel.attach()
         if failures:
             self._unusable[EXEC_KILL] = failures[0]
@@ -245,7 +263,7 @@ class Governor:
     def _apply(self) -> None:
         assert self._scope is not None
         assert self._net is not None
-        plan = make_plan(self._policies, self._unusable, program=self._program)
+        plan = self._make_plan()
         if len(plan.rules) > RULES:
             raise UsageError(f"{len(plan.rules)} rules; at most {RULES}")
         closed = [part for part in plan.parts if part.rule.fail == "closed"]
@@ -261,6 +279,15 @@ class Governor:
             _refuse([part for part in closed if part in held and part.index in self._gate.problems])
         self._observer = Observer(plan.of(OBSERVE), self._identity)
         self._plan = plan
+
+    def _make_plan(self) -> Plan:
+        plan = make_plan(self._policies, self._unusable, program=self._program)
+        wanted = frozenset(change for part in plan.of(SECCOMP) for change in part.access)
+        if self._filtered is None:
+            self._filtered = wanted
+        elif not wanted <= self._filtered:
+            plan = make_plan(self._policies, {**self._unusable, SECCOMP: NOT_LAUNCHED}, program=self._program)
+        return plan
 
     def _rule_status(self, index: int) -> RuleStatus:
         rule = self._plan.rules[index]

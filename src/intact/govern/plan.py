@@ -36,7 +36,7 @@ class Part:
     mechanism: str
     promise: str
     paths: tuple[str, ...] = ()
-    access: tuple[str, ...] = ()
+    access: tuple[str, ...] = ()  # read, write, …; of credentials: uid, gid, …
     groups: int = EVERYONE
     note: str = ""
 
@@ -146,7 +146,10 @@ def _credential(whole: Part) -> list[Part]:
         return [replace(whole, mechanism=OBSERVE, promise=OBSERVED)]
     if whole.rule.action == "kill":
         return [replace(whole, mechanism=OBSERVE, promise=STOPPED_AFTER, note="killed when the change was seen")]
-    return [replace(whole, mechanism=SECCOMP, promise=PREVENTED)]
+    assert whole.rule.credential is not None
+    changes = tuple(whole.rule.credential.change)
+    note = "refused to the command from its start; a refusal is not counted"
+    return [replace(whole, mechanism=SECCOMP, promise=PREVENTED, access=changes, note=note)]
 
 
 _TARGETS = {"exec": _exec, "file": _file, "connect": _network, "bind": _network, "credential": _credential}

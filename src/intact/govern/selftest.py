@@ -14,6 +14,7 @@ from typing import Any
 
 from intact.govern.plan import CGROUP, EXEC_KILL, FANOTIFY
 from intact.govern.policy import Policy
+from intact.govern.seccomp import filter_of, install
 
 PASSED = "passed"
 TRY_S = 10.0
@@ -167,3 +168,25 @@ def _open(path: Path) -> str:
     except OSError as error:
         return str(error.strerror)
     return "done"
+
+
+def prove_seccomp() -> str:
+    """PASSED if a child with a filter is refused a change of credentials (to the one it has) and nothing else."""
+    program = filter_of(["gid"])
+    if not program:
+        return f"no filter is written for {os.uname().machine}"
+    pid = os.fork()
+    if pid == 0:
+        code = 3
+        try:
+            install(program)
+            os.setuid(os.getuid())
+            code = 2
+            os.setgid(os.getgid())
+        except PermissionError:
+            code = 0 if code == 2 else 3
+        except OSError:
+            code = 3
+        os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return PASSED if code == 0 else "the filter did not refuse" if code == 2 else "the kernel does not take a filter"
