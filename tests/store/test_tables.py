@@ -94,10 +94,9 @@ def test_every_field_of_a_fact_is_a_column() -> None:
 def test_the_engine_takes_every_table_and_every_default(tmp_path: Path) -> None:
     with Database(DataDirectory(tmp_path)) as database:
         for table in TABLES:
-            readable = [column.name for column in table.columns if column.default != "EPHEMERAL"]
-            assert (
-                database.rows(f"SELECT {', '.join(f'`{name}`' for name in readable)} FROM {table.name}").num_rows == 0
-            )
+            readable = ", ".join(f"`{column.name}`" for column in table.columns if column.default != "EPHEMERAL")
+            rows = database.rows(f"SELECT {readable} FROM {table.name}").num_rows
+            assert (rows > 0) == (table.name == "data_source")
         found = (
             database.rows("SELECT name FROM system.tables WHERE database = {d:String}", d=DATABASE)
             .column(0)
