@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # C0 and C1 controls, DEL, line and paragraph separators, and the marks that reorder what a person reads (UAX #9).
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -83,8 +84,10 @@ def clock(nanoseconds: int, *, date: bool = False) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S.%f")[: None if date else -3]
 
 
-def console() -> Console:
+def console() -> "Console":
     """The console on standard output; colour only on a terminal, NO_COLOR honoured, no markup in what is printed."""
+    from rich.console import Console  # here, since the recorder needs the words of this module and none of this
+
     terminal = sys.stdout.isatty()
     width = None if terminal else int(os.environ.get("COLUMNS") or 160)
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=not terminal, width=width)
@@ -96,6 +99,9 @@ def progress(doing: str, total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda _done: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn(doing), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
