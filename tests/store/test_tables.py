@@ -105,6 +105,11 @@ def test_the_engine_takes_every_table_and_every_default(tmp_path: Path) -> None:
         assert {table.name for table in TABLES} < set(found)
 
 
+def test_every_table_says_whose_rows_it_has() -> None:
+    for table in TABLES:
+        assert set(names(table.name)) >= ORIGIN, table.name
+
+
 def test_the_document_names_every_table() -> None:
     text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
     assert [table.name for table in TABLES if f"`{table.name}`" not in text] == []
