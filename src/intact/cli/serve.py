@@ -120,6 +120,7 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(256)  # who asks from now on waits until we answer
     except OSError as error:
         raise IntactError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from error
     with listening:
@@ -141,6 +142,7 @@ def _local(directory: DataDirectory, readers: Readers, spool: Spool) -> Iterator
             before = os.umask(0o177)
             try:
                 listening.bind(address)
+                listening.listen(64)
             except OSError as error:
                 raise IntactError(f"cannot make {path}: {error.strerror}") from error
             finally:

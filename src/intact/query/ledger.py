@@ -24,8 +24,15 @@ GROUP BY note ORDER BY min(at_ns), note LIMIT {limit:UInt32}
 MANIFEST = "SELECT max(final) AS final FROM manifest WHERE run_id = {run:String}"
 
 
-def ledger_of(database: Database, run_id: str, *, calls: list[Row], ended: bool, problem: str | None) -> Row:
-    """The ledger of a run; `calls` are its calls as `show --json` tells them."""
+def is_whole(database: Database, run_id: str) -> bool:
+    """Whether all of a run is in the store. To be asked before its rows are, else the end may come in between."""
+    return bool(database.rows(MANIFEST, run=run_id).column(0)[0].as_py())
+
+
+def ledger_of(database: Database, run: Row, *, calls: list[Row], problem: str | None, whole: bool) -> Row:
+    """The ledger of a run; run and calls are as `show --json` tells them."""
+    run_id = run["id"]
+    ended = run["ended_ns"] is not None
     counts = {row["stage"]: row for row in database.rows(COUNTS, run=run_id).to_pylist()}
     lost: dict[str, dict[str, int]] = {}
     for row in database.rows(LOSSES, run=run_id).to_pylist():
@@ -46,7 +53,6 @@ def ledger_of(database: Database, run_id: str, *, calls: list[Row], ended: bool,
     notes = [row["note"] for row in database.rows(NOTES, run=run_id, limit=MAX_NOTES).to_pylist()]
     if problem:
         notes.append(problem)
-    whole = bool(database.rows(MANIFEST, run=run_id).column(0)[0].as_py())
     if not whole:
         notes.append("the run goes on: this is what is in the store so far")
     elif not ended:

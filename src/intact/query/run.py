@@ -16,7 +16,7 @@ from intact.query.facts import (
     tool_calls_of,
     turns_of,
 )
-from intact.query.ledger import ledger_of
+from intact.query.ledger import is_whole, ledger_of
 from intact.store.database import Database
 
 Row = dict[str, Any]
@@ -40,6 +40,7 @@ def show_run(database: Database, run_id: str) -> Row:
     Raises:
         IntactError: the store has no such run.
     """
+    whole = is_whole(database, run_id)
     run = run_of(database, run_id)
     if run is None:
         raise IntactError(f"run {run_id[:80]!r} is not in the store; list the runs with: intact runs")
@@ -64,5 +65,5 @@ def show_run(database: Database, run_id: str) -> Row:
         "effects": effects_of(database, run_id),
         "links": links_of(database, run_id),
         "findings": findings_of(database, run_id),
-        "ledger": ledger_of(database, run_id, calls=calls, ended=run["ended_ns"] is not None, problem=problem),
+        "ledger": ledger_of(database, run, calls=calls, problem=problem, whole=whole),
     }

@@ -1,9 +1,10 @@
 """What every request passes first: who asks, how many at once, how long a body may be; and what is counted of it."""
 
+import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intact.model.errors import IntactError
@@ -12,15 +13,12 @@ from intact.serve.errors import refusal
 from intact.serve.metrics import Metrics
 
 MAX_BODY = 1 << 20
+BODY_S = 20
 MOST_AT_ONCE = 128
 OPEN = {"/healthz", "/readyz", "/openapi.json"}
 _METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"}
 
 Identify = Callable[[dict[str, str]], User | None]
-
-
-class TooLong(Exception):
-    """The body is longer than is taken."""
 
 
 class Door:
@@ -76,7 +74,7 @@ class Door:
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self._metrics.answered(route, method, status, time.monotonic() - began)
 
-    def _refuse(self, scope: Scope) -> Any:
+    def _refuse(self, scope: Scope) -> Response | None:
         if self._inside > MOST_AT_ONCE:
             return refusal(503, "overloaded", "too many requests at once", "ask again in a second")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -87,7 +85,7 @@ class Door:
             return refusal(403, "cross_site", "pages of other sites may not ask", None)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:20]) > self._max_body:
-            return refusal(413, "too_long", f"a body is at most {self._max_body} bytes")
+            return self._too_long()
         if scope["path"] in OPEN:
             return None
         try:
@@ -101,17 +99,31 @@ class Door:
         return None
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the whole body first: what is behind sees one that is complete and not too long."""
+        chunks: list[bytes] = []
         taken = 0
-
-        async def bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._max_body:  # without a Content-Length, or with a false one
-                raise TooLong
-            return message
-
+        more = True
         try:
-            await self._app(scope, bounded, send)
-        except TooLong:
-            await refusal(413, "too_long", f"a body is at most {self._max_body} bytes")(scope, receive, send)
+            async with asyncio.timeout(BODY_S):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    chunks.append(message.get("body", b""))
+                    more = message.get("more_body", False)
+                    taken += len(chunks[-1])
+                    if taken > self._max_body:  # it had no Content-Length, or a false one
+                        await self._too_long()(scope, receive, send)
+                        return
+        except TimeoutError:
+            await refusal(408, "too_slow", f"the body did not come within {BODY_S} seconds")(scope, receive, send)
+            return
+        body = iter([{"type": "http.request", "body": b"".join(chunks), "more_body": False}])
+
+        async def whole() -> Message:
+            return next(body, None) or await receive()
+
+        await self._app(scope, whole, send)
+
+    def _too_long(self) -> Response:
+        return refusal(413, "too_long", f"a body is at most {self._max_body} bytes", "ask for less at once")

@@ -90,7 +90,8 @@ def _invalid(_: Request, error: Exception) -> Response:
 def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = HTTPStatus(error.status_code).phrase
-    return refusal(error.status_code, words.lower().replace(" ", "_"), words, "/openapi.json lists what there is")
+    code = "invalid" if error.status_code == 400 else words.lower().replace(" ", "_")
+    return refusal(error.status_code, code, words, "/openapi.json lists what there is")
 
 
 def _explained(_: Request, error: Exception) -> Response:

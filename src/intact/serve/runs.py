@@ -77,9 +77,9 @@ def run_routes(service: Service) -> APIRouter:
     def list_agents(request: Request, run: str | None = None, limit: Limit = 100, cursor: Cursor = None) -> Response:
         """Agents of all runs or of one, the last seen first."""
         user = user_of(request)
-        runs = [row["id"] for row in ask(newest_runs, user.tenant_id)] if run is None else [own_run(service, user, run)]
+        wanted = "" if run is None else own_run(service, user, run)
         offset = _offset(cursor)
-        rows = ask(agents_in, runs, limit + 1, offset) if runs else []
+        rows = ask(agents_in, user.tenant_id, wanted, limit + 1, offset)
         return json_answer({"rows": rows[:limit], "next": write_cursor((offset + limit, "") if rows[limit:] else None)})
 
     @routes.get("/ledger", responses={200: {"model": PageBody}})
