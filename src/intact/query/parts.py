@@ -19,7 +19,7 @@ from intact.query.facts import (
     tool_calls_of,
     turns_of,
 )
-from intact.query.ledger import ledger_of
+from intact.query.ledger import is_whole, ledger_of
 from intact.query.run import runs
 from intact.store.database import Database
 
@@ -30,7 +30,10 @@ AGENTS = """
 SELECT run_id, toString(t.id) AS id, toString(t.process_id) AS process_id, toString(t.root_process_id) AS root_process_id,
     t.biz_type AS biz_type, t.name AS name, t.recogniser AS recogniser, t.score AS score, t.reason AS reason,
     t.role AS role, t.first_seen_ns AS first_seen_ns, t.last_seen_ns AS last_seen_ns
-FROM (SELECT * FROM agent WHERE run_id IN {runs:Array(String)} ORDER BY revision DESC LIMIT 1 BY run_id, id) AS t
+FROM (
+    SELECT * FROM agent
+    WHERE run_id IN (SELECT run_id FROM run WHERE tenant_id = {tenant:UInt32}) AND {run:String} IN ('', run_id)
+    ORDER BY revision DESC LIMIT 1 BY run_id, id) AS t
 ORDER BY t.last_seen_ns DESC, run_id, toString(t.id) LIMIT {limit:UInt32} OFFSET {offset:UInt32}
 """
 
@@ -69,11 +72,12 @@ def part_of(database: Database, run_id: str, part: str, wanted: Range) -> Page:
 
 def run_ledger(database: Database, run_id: str) -> Row | None:
     """The ledger of a run; None if there is no such run."""
+    whole = is_whole(database, run_id)
     run = run_of(database, run_id)
     if run is None:
         return None
     calls = database.rows(MISSING_BYTES, run=run_id).to_pylist()
-    return ledger_of(database, run_id, calls=calls, ended=run["ended_ns"] is not None, problem=run["problem"])
+    return ledger_of(database, run, calls=calls, problem=run["problem"], whole=whole)
 
 
 def run_row(database: Database, run_id: str) -> Row | None:
@@ -91,9 +95,9 @@ def newest_runs(database: Database, tenant_id: int) -> list[Row]:
     return [row for row in reversed(runs(database)) if row["id"] in own]
 
 
-def agents_in(database: Database, run_ids: list[str], limit: int, offset: int) -> list[Row]:
-    """Agents of several runs, the last seen first."""
-    return database.rows(AGENTS, runs=run_ids, limit=limit, offset=offset).to_pylist()
+def agents_in(database: Database, tenant_id: int, run_id: str, limit: int, offset: int) -> list[Row]:
+    """Agents of a tenant's runs, or of one of them if `run_id` is not empty, the last seen first."""
+    return database.rows(AGENTS, tenant=tenant_id, run=run_id, limit=limit, offset=offset).to_pylist()
 
 
 def _effects(database: Database, run_id: str, wanted: Range) -> Page:
