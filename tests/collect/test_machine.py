@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from intact.collect import machine
 from intact.collect.cgroup import ScopeCgroup
 from intact.collect.features import Answer, probe_features
-from intact.collect.loader import Drained, Ring
+from intact.collect.loader import Drained, Loader, Ring
 from intact.collect.machine import Collector, boot_offset_ns
 from intact.decode.stage import decode
 from intact.model.effects import Kind
@@ -271,8 +271,8 @@ def test_without_privilege_the_remedy_is_named() -> None:
 
 def test_an_object_that_was_not_built_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(NotSupported, match="make setup"):
-        machine.Loader(tmp_path / "absent.bpf.o")
+        Loader(tmp_path / "absent.bpf.o")
     broken = tmp_path / "broken.bpf.o"
     broken.write_bytes(b"\x7fELF nonsense")
     with pytest.raises(NotSupported, match="cannot open the kernel object"):
-        machine.Loader(broken)
+        Loader(broken)

@@ -34,8 +34,12 @@ IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU, signal
 # Stops that come from job control; the front stops itself as well, so that the shell takes the terminal back.
 JOB_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
-# A module of its own comes first, so that what the collector imports finds no pandas.
-COLLECTOR = "import intact.cli.without_pandas; from intact.cli.collector import main; main()"
+# A module of its own comes first, so that what the collector imports finds no pandas; then the kernel has to verify the
+# programs, which it does while the collector imports the rest.
+COLLECTOR = (
+    "import intact.cli.without_pandas; from intact.collect.loader import load_early; load_early(); "
+    "from intact.cli.collector import main; main()"
+)
 CLOSING = "import intact.cli.without_pandas; from intact.cli.closing import main; main()"
 
 # A filter of seccomp has at most 4096 instructions of 8 bytes.

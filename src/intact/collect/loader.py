@@ -16,10 +16,9 @@ from ctypes import (
 )
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from intact.model.errors import IntactError, NotSupported
 
@@ -32,7 +31,9 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 ITERATOR_BYTES = 16 << 20
 LOG_LINES = 12
 
-Bytes = npt.NDArray[np.uint8]
+if TYPE_CHECKING:  # the recorder begins to load before it imports numpy
+    import numpy as np
+    import numpy.typing as npt
 
 
 class _Drained(Structure):
@@ -98,6 +99,24 @@ def open_library(path: Path = LIBRARY) -> CDLL:
     return library
 
 
+_early: list["Loader"] = []
+
+
+def load_early() -> None:
+    """Begin to load the object of a recording, beside all that is still to be imported; `recording_loader` hands it out."""
+    try:
+        loader = Loader()
+    except NotSupported:
+        return  # raised again where it can be told, when the loader is asked for
+    loader.begin_load()
+    _early.append(loader)
+
+
+def recording_loader() -> "Loader":
+    """The loader of a recording: that which `load_early` began with, if it did, else a new one."""
+    return _early.pop() if _early else Loader()
+
+
 class Loader:
     """The kernel side of one recording. Not for use by two threads at once."""
 
@@ -105,6 +124,8 @@ class Loader:
         if not path.exists():
             raise NotSupported(f"the kernel object {path.name} was not built; run: make setup")
         self.library = open_library()
+        self._loading: Thread | None = None
+        self._loaded = 0
         error = c_int()
         self.handle = c_void_p(self.library.intact_loader_open(os.fsencode(path), byref(error)))
         if not self.handle:
@@ -123,13 +144,22 @@ class Loader:
         """Give a map another size; only before `load`."""
         self._check(self.library.intact_loader_resize(self.handle, map_name.encode(), entries), f"resize {map_name}")
 
+    def begin_load(self) -> None:
+        """Load in a thread of its own; until `load` has returned nothing else may be asked of this loader."""
+        self._loading = Thread(target=self._load, name="load", daemon=True)
+        self._loading.start()
+
     def load(self) -> None:
         """Load all programs and map the rings.
 
         Raises:
             NotSupported: this kernel or our privileges do not allow it.
         """
-        self._check(self.library.intact_loader_load(self.handle), "load the kernel programs")
+        if self._loading is None:
+            self._load()
+        else:
+            self._loading.join()
+        self._check(self._loaded, "load the kernel programs")
         self.rings = tuple(self._ring(i) for i in range(self.library.intact_loader_ring_count(self.handle)))
 
     def set_scope(self, cgroup: Path) -> None:
@@ -163,6 +193,8 @@ class Loader:
 
     def close(self) -> None:
         """Take everything off the kernel. May be called twice."""
+        if self._loading is not None:
+            self._loading.join()
         if self.handle:
             self.library.intact_loader_close(self.handle)
             self.handle = c_void_p()
@@ -171,7 +203,7 @@ class Loader:
         """Bytes in the ring, framing included."""
         return int(self.library.intact_loader_ring_waiting(self.handle, ring.index))
 
-    def drain(self, ring: Ring, buffer: Bytes) -> Drained:
+    def drain(self, ring: Ring, buffer: "npt.NDArray[np.uint8]") -> Drained:
         """Copy the records that are whole into `buffer`, as many as fit."""
         drained = _Drained()
         result = self.library.intact_loader_drain(
@@ -210,6 +242,9 @@ class Loader:
     def log(self) -> str:
         """The end of what libbpf and the verifier said."""
         return str(self.library.intact_loader_log().decode("utf-8", "replace"))
+
+    def _load(self) -> None:
+        self._loaded = self.library.intact_loader_load(self.handle)
 
     def _ring(self, index: int) -> Ring:
         return Ring(

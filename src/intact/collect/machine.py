@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
-from intact.collect.loader import Bytes, Loader, Ring
+from intact.collect.loader import Ring, recording_loader
 from intact.collect.targets import Sighting, Targets
 from intact.collect.uprobes import Uprobes
 from intact.model.slice import Host, RawSlice
+
+Bytes = npt.NDArray[np.uint8]
 
 FAMILIES = ("process", "file", "io", "net", "tls")  # in the order of enum intact_family of bpf/wire.h
 COUNTERS = 8  # COUNT_COUNTERS of bpf/wire.h
@@ -75,7 +78,7 @@ class Collector:
         cache: Path | None = None,
     ) -> None:
         self.host = this_host()
-        self.loader = Loader()
+        self.loader = recording_loader()
         self._cgroup = cgroup
         self._command = command
         self._root_tgid = root_tgid
