@@ -97,45 +97,45 @@ static __always_inline __u64 judge_settings(void) {
 
 static __always_inline bool is_path_end(char c) { return c == ' ' || c == '?' || c == '\r' || c == '\n'; }
 
-/* Global functions are verified by themselves, once: their loops do not multiply with what follows. */
+/* Loops are bpf_loop callbacks, which the verifier walks once, and compared are words under a mask: loops over bytes
+ * with a way out of each turn cost it a million instructions. */
+struct seek {
+    struct tls_head *head;
+    __u32 found;
+};
 
-/* Where the method ends if the text begins like a request line, else 0. */
-int tls_method_end(struct tls_head *head) {
+static long seek_method_end(__u32 index, struct seek *seek) {
+    struct tls_head *head = seek->head;
     if (!head)
-        return 0;
-    for (__u32 i = 0; i < WANTED_METHOD; i++) {
-        char c = head->text[i];
-        if (c == ' ')
-            return head->text[i + 1] == '/' ? i : 0;
-        if (c < 'A' || c > 'Z')
-            return 0;
-    }
-    return 0;
+        return 1;
+    char c = head->text[index & (TLS_HEAD_BYTES - 1)];
+    if (c == ' ')
+        seek->found = index;
+    return c < 'A' || c > 'Z';
 }
 
-int tls_path_end(struct tls_head *head) {
+static long seek_path_end(__u32 index, struct seek *seek) {
+    struct tls_head *head = seek->head;
     if (!head)
-        return 0;
-    __u32 length = head->length, path = head->path;
-    for (__u32 i = 0; i < TLS_HEAD_BYTES; i++)
-        if (i >= length || (i > path && is_path_end(head->text[i])))
-            return i;
-    return TLS_HEAD_BYTES;
+        return 1;
+    seek->found = index;
+    return index >= head->length || (index > head->path && is_path_end(head->text[index & (TLS_HEAD_BYTES - 1)]));
 }
 
-/* Whether `length` bytes at `from` of the head are `text`. */
-static __always_inline bool head_has(const struct tls_head *head, __u32 from, const char *text, __u32 length,
-                                     const __u32 most) {
-    for (__u32 i = 0; i < most; i++) {
-        if (i >= length)
-            return true;
-        if (head->text[(from + i) & (TLS_HEAD_BYTES - 1)] != text[i])
-            return false;
+/* Whether the first `length` bytes at `at` are those of `text`. */
+static __always_inline bool head_has(const char *at, const char *text, __u32 length, const __u32 most) {
+    __u64 seen[WANTED_PREFIX / 8], wanted[WANTED_PREFIX / 8], differ = 0;
+    if (bpf_probe_read_kernel(seen, most, at) || bpf_probe_read_kernel(wanted, most, text))
+        return false;
+    for (__u32 i = 0; i < most / 8; i++) {
+        __s32 left = (__s32)length - 8 * (__s32)i;
+        __u64 mask = left >= 8 ? ~0ULL : left <= 0 ? 0 : ~0ULL >> (64 - 8 * left);
+        differ |= (seen[i] ^ wanted[i]) & mask;
     }
-    return length == most;
+    return !differ;
 }
 
-int tls_is_wanted(struct tls_head *head, struct tls_wanted *wanted) {
+static __noinline int is_wanted(struct tls_head *head, struct tls_wanted *wanted) {
     if (!head || !wanted)
         return 0;
     __u32 path_length = head->end - head->path;
@@ -144,9 +144,11 @@ int tls_is_wanted(struct tls_head *head, struct tls_wanted *wanted) {
         return 0;
     if (head->length == TLS_HEAD_BYTES && head->end == TLS_HEAD_BYTES && wanted->suffix_length)
         return 0; /* the end of the path is not in sight */
-    return head_has(head, 0, wanted->method, wanted->method_length, WANTED_METHOD) &&
-           head_has(head, head->path, wanted->prefix, wanted->prefix_length, WANTED_PREFIX) &&
-           head_has(head, head->end - wanted->suffix_length, wanted->suffix, wanted->suffix_length, WANTED_SUFFIX);
+    const char *suffix = head->text + ((head->end - wanted->suffix_length) & (TLS_HEAD_BYTES - 1));
+    return head_has(head->text, wanted->method, wanted->method_length, WANTED_METHOD) &&
+           head_has(head->text + (head->path & (TLS_HEAD_BYTES - 1)), wanted->prefix, wanted->prefix_length,
+                    WANTED_PREFIX) &&
+           head_has(suffix, wanted->suffix, wanted->suffix_length, WANTED_SUFFIX);
 }
 
 struct trial {
@@ -160,7 +162,7 @@ static long try_wanted(__u32 index, struct trial *trial) {
     struct tls_head *head = trial->head;
     if (!wanted || !head)
         return 1;
-    if (!tls_is_wanted(head, wanted))
+    if (!is_wanted(head, wanted))
         return 0;
     head->wanted = 1;
     return 1;
@@ -177,11 +179,15 @@ static __noinline int read_head(struct tls_head *head, __u64 buffer, __u64 bytes
     if (bpf_probe_read_user(head->text, length, (void *)buffer))
         return 0;
     head->length = length;
-    head->method = tls_method_end(head);
-    if (!head->method)
+    struct seek method = {.head = head};
+    bpf_loop(WANTED_METHOD, seek_method_end, &method, 0);
+    if (!method.found || head->text[(method.found + 1) & (TLS_HEAD_BYTES - 1)] != '/')
         return 0;
-    head->path = head->method + 1;
-    head->end = tls_path_end(head);
+    head->method = method.found;
+    head->path = method.found + 1;
+    struct seek path = {.head = head};
+    bpf_loop(TLS_HEAD_BYTES + 1, seek_path_end, &path, 0);
+    head->end = path.found;
     struct trial trial = {.head = head, .first = JUDGE_FIRST(settings)};
     bpf_loop(JUDGE_COUNT(settings), try_wanted, &trial, 0);
     return head->wanted;
