@@ -290,7 +290,8 @@ def test_no_port_is_open_and_no_database_is_loaded(watch: Watch) -> None:
 
 def test_plaintext_of_others_stays_in_the_kernel(server: TlsServer, tmp_path: Path) -> None:
     code = f"""
-import http.client, ssl
+import http.client, ssl, time
+time.sleep(1)  # this library was not hooked yet
 c = http.client.HTTPSConnection("127.0.0.1", {server.port}, context=ssl._create_unverified_context())
 for _ in range(10):
     c.request("POST", "/upload", b"x" * (1 << 20))

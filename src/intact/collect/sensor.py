@@ -60,4 +60,5 @@ class SensorCollector(Collector):
             raise NotSupported("the kernel object cannot leave the sensor out; run: make setup")
 
     def _expect(self, targets: Targets) -> None:
+        targets.expect(None)  # what agents are mostly written in: hooked before the first of them starts
         targets.follow_running(tgid for tgid in processes_in(self._scope) if tgid != os.getpid())
