@@ -112,10 +112,10 @@ static __always_inline __u32 device_of(struct inode *inode) {
 __noinline int file_of(int fd, struct open_file *opened) {
     struct task_struct *task = CURRENT;
     struct fdtable *table = task->files->fdt;
-    __u64 address = 0;
     if (!opened || (__u32)fd >= table->max_fds)
         return -1;
-    if (bpf_probe_read_kernel(&address, sizeof(address), table->fd + (__u32)fd) || !address)
+    __u64 address = word_at((void *)(word_at(&table->fd) + (__u32)fd * sizeof(address)));
+    if (!address)
         return -1;
     struct file *file = AS(struct file, address);
     struct inode *inode = file->f_inode;
