@@ -9,6 +9,9 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
+#define TS_COMPAT 2
+#define X32_BIT 0x40000000
+
 #define EINTR 4
 #define ERESTART_FIRST 512
 #define ERESTART_LAST 516

@@ -16,6 +16,8 @@
 #include "calls_send.bpf.c"
 #include "mapped.bpf.c"
 #include "process.bpf.c"
+#include "credential.bpf.c"
+#include "signal.bpf.c"
 #include "alive.bpf.c"
 #include "dispatch.bpf.c"
 

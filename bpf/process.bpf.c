@@ -2,6 +2,7 @@
  *
  * Fork, exec with its arguments, exit, and the processes that ran before the probes came.
  */
+#include "credential.bpf.h"
 #include "io.bpf.h"
 #include "net.bpf.h"
 #include "process.bpf.h"
@@ -40,6 +41,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_tid, struct linux_binp
     tell_image(task, &exec, SCRATCH_CALL);
     struct mm_struct *mm = AS(struct task_struct, task)->mm;
     argv_of(&exec.h, mm->arg_start, exec.argv_total, true);
+    credential_exec(state);
     return 0;
 }
 
@@ -54,6 +56,9 @@ int BPF_PROG(on_exit, struct task_struct *task) {
     net_forget();
     struct intact_exit record;
     fill_header(&record.h, state->start_ns, TYPE_EXIT, 0);
+    record.h.flags = FLAG_PARENT;
+    record.parent_start_ns = own->real_parent->group_leader->start_boottime;
+    record.parent_tgid = own->real_parent->tgid;
     __u32 code = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : own->group_leader->exit_code;
     record.exit_signal = code & 0x7f;
     record.exit_code = record.exit_signal ? -1 : (code >> 8) & 0xff;

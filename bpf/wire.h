@@ -21,16 +21,18 @@ enum intact_class_bytes { CLASS_256 = 256, CLASS_1K = 1024, CLASS_4K = 4096, CLA
 enum intact_family { FAMILY_PROCESS, FAMILY_FILE, FAMILY_IO, FAMILY_NET, FAMILY_TLS, FAMILY_COUNT };
 
 enum intact_type {
-    TYPE_FORK = 1,    /* process or thread made */
-    TYPE_EXEC = 2,    /* image replaced: exe, cwd; followed by its TYPE_ARGV records */
-    TYPE_ARGV = 3,    /* a piece of the argument vector of the exec with the same ktime_ns */
-    TYPE_EXIT = 4,    /* last thread of a process gone */
-    TYPE_ALIVE = 5,   /* process already running when the probes came (task iterator) */
-    TYPE_FILE = 16,   /* one file system call; op is enum intact_file_op */
-    TYPE_IO = 32,     /* a sum of reads or writes; op is enum intact_io_op */
-    TYPE_NET = 48,    /* one socket call; op is enum intact_net_op */
-    TYPE_TLS = 64,    /* plaintext of one TLS read or write, or a piece of it */
-    TYPE_TLS_END = 65 /* a TLS session object was freed */
+    TYPE_FORK = 1,       /* process or thread made */
+    TYPE_EXEC = 2,       /* image replaced: exe, cwd; followed by its TYPE_ARGV records */
+    TYPE_ARGV = 3,       /* a piece of the argument vector of the exec with the same ktime_ns */
+    TYPE_EXIT = 4,       /* last thread of a process gone */
+    TYPE_ALIVE = 5,      /* process already running when the probes came (task iterator) */
+    TYPE_CREDENTIAL = 6, /* a call that sets credentials, or an exec that did; op is enum intact_credential_call */
+    TYPE_SIGNAL = 7,     /* a signal sent to another process, or tried to */
+    TYPE_FILE = 16,      /* one file system call; op is enum intact_file_op */
+    TYPE_IO = 32,        /* a sum of reads or writes; op is enum intact_io_op */
+    TYPE_NET = 48,       /* one socket call; op is enum intact_net_op */
+    TYPE_TLS = 64,       /* plaintext of one TLS read or write, or a piece of it */
+    TYPE_TLS_END = 65    /* a TLS session object was freed */
 };
 
 /* Why a record that was due did not reach user space whole; index of the per-CPU counters of its family. */
@@ -68,9 +70,10 @@ enum intact_flag {
     FLAG_PATH_FAULT = 4,      /* the user's string could not be read, at entry or at exit */
     FLAG_PATH_CLIPPED = 8,    /* the walk hit its bound: leading components are missing */
     FLAG_OLD_PATH_UNRESOLVED = 16,
-    FLAG_LAST = 32,      /* last piece of a chunked part */
-    FLAG_UNTIMELY = 64,  /* io: cut because its interval ended, more may follow */
-    FLAG_FROM_FILE = 128 /* path came from the open file (dentry walk), not from text */
+    FLAG_LAST = 32,       /* last piece of a chunked part */
+    FLAG_UNTIMELY = 64,   /* io: cut because its interval ended, more may follow */
+    FLAG_FROM_FILE = 128, /* path came from the open file (dentry walk), not from text */
+    FLAG_PARENT = 256     /* exit: the parent is told */
 };
 
 /* TYPE_FORK: header is the parent. */
@@ -112,7 +115,56 @@ struct intact_exit {
     __s32 exit_code;   /* 0..255, -1 if killed */
     __s32 exit_signal; /* 0 if it exited */
     char comm[16];
-    __u8 pad[256 - sizeof(struct intact_header) - 24];
+    __u64 parent_start_ns; /* with FLAG_PARENT */
+    __u32 parent_tgid;
+    __u8 pad[256 - sizeof(struct intact_header) - 36];
+};
+
+enum intact_credential_call {
+    CREDENTIAL_SETUID = 1,
+    CREDENTIAL_SETGID,
+    CREDENTIAL_SETREUID,
+    CREDENTIAL_SETREGID,
+    CREDENTIAL_SETRESUID,
+    CREDENTIAL_SETRESGID,
+    CREDENTIAL_SETFSUID,
+    CREDENTIAL_SETFSGID,
+    CREDENTIAL_SETGROUPS,
+    CREDENTIAL_CAPSET,
+    CREDENTIAL_EXEC /* of a setuid or setgid file, of one with capabilities, or one that took some away */
+};
+
+/* Ids as the initial user namespace has them; capabilities one bit each. */
+struct intact_credentials {
+    __u32 uid, euid, suid, fsuid;
+    __u32 gid, egid, sgid, fsgid;
+    __u64 effective;
+    __u64 permitted;
+    __u64 inheritable;
+    __u64 ambient;
+};
+
+/* TYPE_CREDENTIAL. The header's uid and gid are those before. Variable part: supplementary groups before, then after,
+ * as many as fit; those that did not are in h.clipped. Classes 256 and 1K. */
+struct intact_credential {
+    struct intact_header h;
+    __u64 enter_ns;
+    struct intact_credentials before;
+    struct intact_credentials after;
+    __s32 result; /* 0 or negative errno */
+    __u16 groups_before;
+    __u16 groups_after;
+    char data[];
+};
+
+/* TYPE_SIGNAL. Class 256. */
+struct intact_signal {
+    struct intact_header h;
+    __u64 target_start_ns; /* 0: of who it should have gone to only the number is known */
+    __u32 target_tgid;     /* of a signal that was not sent as the sender gave it, 0: a group, or not known */
+    __s32 signal;
+    __s32 result;
+    __u8 pad[256 - sizeof(struct intact_header) - 20];
 };
 
 enum intact_file_op {

@@ -64,6 +64,7 @@ def test_every_number_agrees() -> None:
         "IO_": wire.IoOp,
         "NET_": wire.NetOp,
         "DIRECTION_": wire.Direction,
+        "CREDENTIAL_": wire.CredentialCall,
     }.items():
         claims += [f'_Static_assert({prefix}{m.name} == {m.value}, "{prefix}{m.name}");' for m in enum]
     claims += [f'_Static_assert(FAMILY_{f.upper()} == {i}, "{f}");' for i, f in enumerate(wire.FAMILIES)]

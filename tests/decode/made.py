@@ -1,6 +1,6 @@
 """Records made by hand, as the kernel side would write them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import Structure, sizeof
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,8 @@ FAMILY_OF = {
     wire.Exec: "process",
     wire.Argv: "process",
     wire.Exit: "process",
+    wire.Credential: "process",
+    wire.Signal: "process",
     wire.File: "file",
     wire.Io: "io",
     wire.Net: "net",
@@ -102,6 +104,19 @@ def exec_(
 
 def exit_(ktime_ns: int, code: int = 0, signal: int = 0, **fields: Any) -> Made:
     return record(wire.Exit, wire.Type.EXIT, ktime_ns, exit_code=code, exit_signal=signal, comm=b"prog", **fields)
+
+
+def credential(ktime_ns: int, before: Sequence[int] = (), after: Sequence[int] = (), **fields: Any) -> Made:
+    """`before` and `after` are supplementary groups."""
+    data = b"".join(group.to_bytes(4, "little") for group in (*before, *after))
+    fields = {"h_op": wire.CredentialCall.SETUID, "enter_ns": ktime_ns - 10, **fields}
+    counts = {"groups_before": len(before), "groups_after": len(after)}
+    return record(wire.Credential, wire.Type.CREDENTIAL, ktime_ns, data=data, **counts, **fields)
+
+
+def signal(ktime_ns: int, number: int, target: int, **fields: Any) -> Made:
+    fields = {"target_tgid": target, "target_start_ns": START + 1, **fields}
+    return record(wire.Signal, wire.Type.SIGNAL, ktime_ns, signal=number, **fields)
 
 
 def tls(ktime_ns: int, data: bytes, *, stream_offset: int = 0, cut: int = 16_000, **fields: Any) -> list[Made]:

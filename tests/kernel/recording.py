@@ -22,6 +22,8 @@ _LAYOUTS: dict[int, type[Structure]] = {
     Type.ALIVE: wire.Exec,
     Type.ARGV: wire.Argv,
     Type.EXIT: wire.Exit,
+    Type.CREDENTIAL: wire.Credential,
+    Type.SIGNAL: wire.Signal,
     Type.FILE: wire.File,
     Type.IO: wire.Io,
     Type.NET: wire.Net,

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -43,7 +44,11 @@ VERBS = {
     "bind": "bound",
     "listen": "listened on",
     "send": "sent to",
+    "credential_change": "changed credentials",
+    "signal": "sent signal",
 }
+_CREDENTIAL_PARTS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "groups")
+_CAPABILITY_PARTS = ("caps", "permitted", "inheritable", "ambient")
 
 
 class RunTree:
@@ -259,11 +264,34 @@ def target(effect: Row) -> str:
         return f"{effect['path']} {effect['mode']:o}"
     if effect["path"]:
         return str(effect["path"])
+    if effect["kind"] == "credential_change":
+        return _credential_words(effect["detail"])
+    if effect["kind"] == "signal":
+        return _signal_words(effect["detail"])
     if effect["address"] is not None:
         port = effect["port"]
         host = f"[{effect['address']}]" if ":" in effect["address"] and port else effect["address"]
         return f"{host}:{port}" if port else str(host)
     return quote(effect["argv"] or [])
+
+
+def _credential_words(detail: Row) -> str:
+    """What a call or an exec changed: `setresuid: uid 0→1000, euid 0→1000`."""
+    parts = [
+        f"{name} {before}→{after}"
+        for name in _CREDENTIAL_PARTS
+        if (before := detail[f"old_{name}"]) != (after := detail[f"new_{name}"])
+    ]
+    if any(detail[f"old_{name}"] != detail[f"new_{name}"] for name in _CAPABILITY_PARTS):
+        parts.append(f"capabilities {int(detail['old_caps']):x}→{int(detail['new_caps']):x}")
+    return f"{detail['call']}: {', '.join(parts) or 'nothing'}"
+
+
+def _signal_words(detail: Row) -> str:
+    """`SIGKILL to pid 42`."""
+    known = detail["signal"] in {int(one) for one in signal.Signals}
+    name = signal.Signals(detail["signal"]).name if known else str(detail["signal"])
+    return f"{name} to {'pid ' + str(detail['target_pid']) if detail['target_pid'] else 'an unknown process'}"
 
 
 def error_name(result: int) -> str:

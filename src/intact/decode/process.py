@@ -52,7 +52,13 @@ def exec_batch(part: Part, host: int, offset_ns: int, vectors: Vectors) -> pa.Re
 def exit_batch(part: Part, host: int, offset_ns: int) -> pa.RecordBatch:
     """TYPE_EXIT records as rows of `model.effects.PROCESS`."""
     columns = _process_columns(part, host, offset_ns)
-    columns |= {"exit_code": part.rows["exit_code"], "exit_signal": part.rows["exit_signal"]}
+    told = (part.rows["flags"] & wire.Flag.PARENT) != 0
+    columns |= {
+        "parent_id": np.where(told, _parents(host, part.rows), np.uint64(0)),
+        "ppid": np.where(told, part.rows["parent_tgid"], 0),
+        "exit_code": part.rows["exit_code"],
+        "exit_signal": part.rows["exit_signal"],
+    }
     return batch_of(PROCESS, columns)
 
 

@@ -25,7 +25,15 @@ MAX_KTIME_NS = 1 << 62
 MAX_RING_BYTES = 1 << 30
 
 TYPES_OF_FAMILY = {
-    "process": (wire.Type.FORK, wire.Type.EXEC, wire.Type.ARGV, wire.Type.EXIT, wire.Type.ALIVE),
+    "process": (
+        wire.Type.FORK,
+        wire.Type.EXEC,
+        wire.Type.ARGV,
+        wire.Type.EXIT,
+        wire.Type.ALIVE,
+        wire.Type.CREDENTIAL,
+        wire.Type.SIGNAL,
+    ),
     "file": (wire.Type.FILE,),
     "io": (wire.Type.IO,),
     "net": (wire.Type.NET,),
@@ -38,13 +46,20 @@ _STRUCTS: dict[int, type[Structure]] = {
     wire.Type.ARGV: wire.Argv,
     wire.Type.EXIT: wire.Exit,
     wire.Type.ALIVE: wire.Exec,
+    wire.Type.CREDENTIAL: wire.Credential,
+    wire.Type.SIGNAL: wire.Signal,
     wire.Type.FILE: wire.File,
     wire.Type.IO: wire.Io,
     wire.Type.NET: wire.Net,
     wire.Type.TLS: wire.Tls,
     wire.Type.TLS_END: wire.Tls,
 }
-_MAX_OP = {wire.Type.FILE: max(wire.FileOp), wire.Type.IO: max(wire.IoOp), wire.Type.NET: max(wire.NetOp)}
+_MAX_OP = {
+    wire.Type.FILE: max(wire.FileOp),
+    wire.Type.IO: max(wire.IoOp),
+    wire.Type.NET: max(wire.NetOp),
+    wire.Type.CREDENTIAL: max(wire.CredentialCall),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +119,7 @@ def _is_sound(kind: int, rows: Rows, room: int) -> Mask:
     sound: Mask = rows["ktime_ns"] < MAX_KTIME_NS
     sound &= rows["start_ns"] < MAX_KTIME_NS
     length = rows["length"]
-    if kind not in (wire.Type.FORK, wire.Type.EXIT):
+    if kind not in (wire.Type.FORK, wire.Type.EXIT, wire.Type.SIGNAL):
         sound &= length <= room
     if kind in _MAX_OP:
         op = rows["op"]
@@ -115,6 +130,12 @@ def _is_sound(kind: int, rows: Rows, room: int) -> Mask:
         case wire.Type.EXEC | wire.Type.ALIVE:
             sound &= rows["exe_length"].astype(np.uint32) + rows["cwd_length"] <= length
             sound &= rows["parent_start_ns"] < MAX_KTIME_NS
+        case wire.Type.EXIT:
+            sound &= (rows["parent_start_ns"] < MAX_KTIME_NS) | (rows["flags"] & wire.Flag.PARENT == 0)
+        case wire.Type.CREDENTIAL:
+            sound &= (rows["groups_before"].astype(np.uint32) + rows["groups_after"]) * 4 <= length
+        case wire.Type.SIGNAL:
+            sound &= rows["target_start_ns"] < MAX_KTIME_NS
         case wire.Type.FORK:
             sound &= rows["child_start_ns"] < MAX_KTIME_NS
         case wire.Type.TLS:

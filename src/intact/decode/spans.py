@@ -27,6 +27,8 @@ _LAYOUTS: Mapping[int, type[Structure]] = {
     wire.Type.ARGV: wire.Argv,
     wire.Type.EXIT: wire.Exit,
     wire.Type.ALIVE: wire.Exec,
+    wire.Type.CREDENTIAL: wire.Credential,
+    wire.Type.SIGNAL: wire.Signal,
     wire.Type.FILE: wire.File,
     wire.Type.IO: wire.Io,
     wire.Type.NET: wire.Net,
@@ -34,7 +36,11 @@ _LAYOUTS: Mapping[int, type[Structure]] = {
     wire.Type.TLS_END: wire.Tls,
 }
 # Records without a variable part fill their class with padding.
-_PADDED = {wire.Type.FORK: wire.Fork.pad.offset, wire.Type.EXIT: wire.Exit.pad.offset}
+_PADDED = {
+    wire.Type.FORK: wire.Fork.pad.offset,
+    wire.Type.EXIT: wire.Exit.pad.offset,
+    wire.Type.SIGNAL: wire.Signal.pad.offset,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,16 +10,24 @@ import pyarrow as pa
 from intact.decode import wire
 from intact.decode.argv import exec_keys, join_pieces
 from intact.decode.columns import in_order
+from intact.decode.credential import credential_batch
 from intact.decode.file_io import file_batch, io_batch
 from intact.decode.ledger import Ledger
 from intact.decode.net import net_batch
 from intact.decode.peers import Peers
 from intact.decode.process import alive_processes, exec_batch, exit_batch, fork_batch
 from intact.decode.records import Part, split_ring
+from intact.decode.signals import signal_batch
 from intact.decode.tls import Operations
 from intact.model.facts import Chunk, ConnectionEnd, Fact, Loss, Process
 from intact.model.identity import host_hash, process_id
 from intact.model.slice import Host, RawSlice, Slice, Unheard
+
+# Families whose records come in the rings of another.
+_TOLD_BESIDE = {
+    "credential": (wire.Type.CREDENTIAL, credential_batch),
+    "signal": (wire.Type.SIGNAL, signal_batch),
+}
 
 
 def decode(raw: Iterable[RawSlice], host: Host) -> Iterator[Slice]:
@@ -44,7 +52,8 @@ class _Decoder:
     def decode(self, raw: RawSlice) -> Slice:
         until_ns = self._until_ns = raw.until_ktime_ns + self._offset_ns
         parts = self._parts(raw)
-        process_rows, processes = self._process(parts.pop("process", []))
+        of_processes = parts.pop("process", [])
+        process_rows, processes = self._process(of_processes)
         files, sums, nets = parts.pop("file", []), parts.pop("io", []), parts.pop("net", [])
         for part in nets:
             self._peers.note(part)
@@ -54,6 +63,8 @@ class _Decoder:
             "io": [io_batch(sums, self._host, self._offset_ns)] if sums else [],
             "net": [net_batch(part, self._host, self._offset_ns) for part in nets],
         }
+        for family, (kind, batch_of) in _TOLD_BESIDE.items():
+            batches[family] = [batch_of(p, self._host, self._offset_ns) for p in of_processes if p.type == kind]
         chunks = self._operations.take(parts.pop("tls", []), raw.until_ktime_ns)
         self._ledger.count_kernel(raw.counters)
         facts: list[tuple[int, Fact]] = [*processes, *((_time(chunk), chunk) for chunk in chunks)]

@@ -24,6 +24,8 @@ class Type(IntEnum):
     ARGV = 3
     EXIT = 4
     ALIVE = 5
+    CREDENTIAL = 6
+    SIGNAL = 7
     FILE = 16
     IO = 32
     NET = 48
@@ -55,6 +57,7 @@ class Flag(IntFlag):
     LAST = 32
     UNTIMELY = 64
     FROM_FILE = 128
+    PARENT = 256
 
 
 class FileOp(IntEnum):
@@ -89,6 +92,22 @@ class NetOp(IntEnum):
     LISTEN = 4
     SEND = 5
     CLOSE = 6
+
+
+class CredentialCall(IntEnum):
+    """`enum intact_credential_call`."""
+
+    SETUID = 1
+    SETGID = 2
+    SETREUID = 3
+    SETREGID = 4
+    SETRESUID = 5
+    SETRESGID = 6
+    SETFSUID = 7
+    SETFSGID = 8
+    SETGROUPS = 9
+    CAPSET = 10
+    EXEC = 11
 
 
 class Direction(IntEnum):
@@ -154,7 +173,51 @@ class Exit(Structure):
         ("exit_code", c_int32),
         ("exit_signal", c_int32),
         ("comm", c_char * 16),
-        ("pad", c_uint8 * (256 - sizeof(Header) - 24)),
+        ("parent_start_ns", c_uint64),
+        ("parent_tgid", c_uint32),
+        ("pad", c_uint8 * (256 - sizeof(Header) - 36)),
+    ]
+
+
+class Credentials(Structure):
+    _fields_ = [
+        ("uid", c_uint32),
+        ("euid", c_uint32),
+        ("suid", c_uint32),
+        ("fsuid", c_uint32),
+        ("gid", c_uint32),
+        ("egid", c_uint32),
+        ("sgid", c_uint32),
+        ("fsgid", c_uint32),
+        ("effective", c_uint64),
+        ("permitted", c_uint64),
+        ("inheritable", c_uint64),
+        ("ambient", c_uint64),
+    ]
+
+
+class Credential(Structure):
+    """Groups before and after follow."""
+
+    _fields_ = [
+        ("h", Header),
+        ("enter_ns", c_uint64),
+        ("before", Credentials),
+        ("after", Credentials),
+        ("result", c_int32),
+        ("groups_before", c_uint16),
+        ("groups_after", c_uint16),
+    ]
+
+
+class Signal(Structure):
+    _fields_ = [
+        ("h", Header),
+        ("target_start_ns", c_uint64),
+        ("target_tgid", c_uint32),
+        ("signal", c_int32),
+        ("result", c_int32),
+        ("pad", c_uint8 * (256 - sizeof(Header) - 20)),
     ]
 
 
@@ -240,11 +303,16 @@ STRUCTS: Mapping[str, type[Structure]] = {
     "intact_exec": Exec,
     "intact_argv": Argv,
     "intact_exit": Exit,
+    "intact_credentials": Credentials,
+    "intact_credential": Credential,
+    "intact_signal": Signal,
     "intact_file": File,
     "intact_io": Io,
     "intact_net": Net,
     "intact_tls": Tls,
 }
+# Those that are a record, and not a part of one.
+RECORDS: tuple[type[Structure], ...] = tuple(s for s in STRUCTS.values() if s is not Credentials)
 
 
 def data_offset(struct: type[Structure]) -> int:
@@ -278,5 +346,5 @@ def _dtypes(struct: type[Structure]) -> dict[int, np.dtype[Any]]:
 
 
 # One dtype a structure and class: header fields first, then its own, the variable part left to be sliced by offset.
-DTYPES: Mapping[type[Structure], Mapping[int, np.dtype[Any]]] = {s: _dtypes(s) for s in STRUCTS.values()}
-DATA_OFFSET: Mapping[type[Structure], int] = {s: data_offset(s) for s in STRUCTS.values()}
+DTYPES: Mapping[type[Structure], Mapping[int, np.dtype[Any]]] = {s: _dtypes(s) for s in RECORDS}
+DATA_OFFSET: Mapping[type[Structure], int] = {s: data_offset(s) for s in RECORDS}

@@ -158,6 +158,19 @@ CREDENTIAL = pa.schema(
         pa.field("old_caps", pa.uint64(), nullable=False),  # effective capabilities, one bit each
         pa.field("new_caps", pa.uint64(), nullable=False),
         pa.field("call", pa.string(), nullable=False),  # setuid, setgid, …, exec, capset, setgroups
+        *(
+            pa.field(f"{side}_{name}", pa.uint32(), nullable=False)
+            for name in ("suid", "fsuid", "sgid", "fsgid")
+            for side in ("old", "new")
+        ),
+        *(
+            pa.field(f"{side}_{name}", pa.uint64(), nullable=False)  # capabilities
+            for name in ("permitted", "inheritable", "ambient")
+            for side in ("old", "new")
+        ),
+        pa.field("old_groups", pa.list_(pa.uint32()), nullable=False),  # supplementary
+        pa.field("new_groups", pa.list_(pa.uint32()), nullable=False),
+        pa.field("groups_clipped", pa.uint32(), nullable=False),  # of both, not captured
     ]
 )
 

@@ -19,6 +19,12 @@ _MEMBERS = """(
 _SOURCES = {"file_agg_event": _MEMBERS}
 _COMMON = "toString(id), kind, toString(gprocess_id), at_ns, end_ns, result, uid, gid"
 _FILE_CALL = "path, old_path, path_state, flags, mode, new_uid, new_gid, pid, tid, fd, toString(inode), device"
+_SIDES = ("old", "new")
+_CREDENTIAL_IDS = tuple(
+    f"{side}_{name}" for name in ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid") for side in _SIDES
+)
+# 64 bits: as text, as ids are
+_CAPABILITIES = tuple(f"{side}_{name}" for name in ("caps", "permitted", "inheritable", "ambient") for side in _SIDES)
 # table -> what its effects are made of, in the order its builder takes them
 COLUMNS = {
     "proc_ops_event": "exec_path, argv, cwd, comm, argv_clipped, actor_pid, tid, ppid, toString(parent_id), "
@@ -26,8 +32,8 @@ COLUMNS = {
     "file_open_event": _FILE_CALL,
     "file_mgmt_event": _FILE_CALL,
     "file_agg_event": "path, path_state, bytes, event_count, pid, tid, fd, fd_kind, toString(inode), device",
-    "proc_perm_event": "old_uid, new_uid, old_euid, new_euid, old_gid, new_gid, old_egid, new_egid, toString(old_caps), "
-    "toString(new_caps), call, pid, tid",
+    "proc_perm_event": f"{', '.join(_CREDENTIAL_IDS)}, {', '.join(f'toString({name})' for name in _CAPABILITIES)}, "
+    "old_groups, new_groups, groups_clipped, call, pid, tid",
     "proc_signal_event": "pid, tid, target_pid, toString(target_id), signal",
     "proc_block_event": "rule_id, target_type, action, mechanism, guarantee, outcome, errno, exec_path, argv, path, address, "
     "port, syscall_name, pid, tid, ppid",
@@ -175,12 +181,12 @@ def _net(row: Row, *values: Any) -> Row:
 
 
 def _credential(row: Row, *values: Any) -> Row:
-    names = ("old_uid", "new_uid", "old_euid", "new_euid", "old_gid", "new_gid", "old_egid", "new_egid")
-    old_caps, new_caps, call, pid, tid = values[len(names) :]
-    detail = dict(zip(names, values, strict=False))
+    *sets, old_groups, new_groups, clipped, call, pid, tid = values
+    detail = dict(zip((*_CREDENTIAL_IDS, *_CAPABILITIES), sets, strict=True))
     row["new_uid"] = detail["new_uid"]
     row["new_gid"] = detail["new_gid"]
-    return {"pid": pid, "tid": tid, "call": call, **detail, "old_caps": old_caps, "new_caps": new_caps}
+    groups = {"old_groups": old_groups, "new_groups": new_groups, "groups_clipped": clipped}
+    return {"pid": pid, "tid": tid, "call": call, **detail, **groups}
 
 
 def _signal(_: Row, *values: Any) -> Row:

@@ -1,0 +1,18 @@
+ALTER TABLE event.proc_perm_event
+    ADD COLUMN IF NOT EXISTS `old_suid` UInt32 DEFAULT 0 AFTER `call`,
+    ADD COLUMN IF NOT EXISTS `new_suid` UInt32 DEFAULT 0 AFTER `old_suid`,
+    ADD COLUMN IF NOT EXISTS `old_fsuid` UInt32 DEFAULT 0 AFTER `new_suid`,
+    ADD COLUMN IF NOT EXISTS `new_fsuid` UInt32 DEFAULT 0 AFTER `old_fsuid`,
+    ADD COLUMN IF NOT EXISTS `old_sgid` UInt32 DEFAULT 0 AFTER `new_fsuid`,
+    ADD COLUMN IF NOT EXISTS `new_sgid` UInt32 DEFAULT 0 AFTER `old_sgid`,
+    ADD COLUMN IF NOT EXISTS `old_fsgid` UInt32 DEFAULT 0 AFTER `new_sgid`,
+    ADD COLUMN IF NOT EXISTS `new_fsgid` UInt32 DEFAULT 0 AFTER `old_fsgid`,
+    ADD COLUMN IF NOT EXISTS `old_permitted` UInt64 DEFAULT 0 AFTER `new_fsgid`,
+    ADD COLUMN IF NOT EXISTS `new_permitted` UInt64 DEFAULT 0 AFTER `old_permitted`,
+    ADD COLUMN IF NOT EXISTS `old_inheritable` UInt64 DEFAULT 0 AFTER `new_permitted`,
+    ADD COLUMN IF NOT EXISTS `new_inheritable` UInt64 DEFAULT 0 AFTER `old_inheritable`,
+    ADD COLUMN IF NOT EXISTS `old_ambient` UInt64 DEFAULT 0 AFTER `new_inheritable`,
+    ADD COLUMN IF NOT EXISTS `new_ambient` UInt64 DEFAULT 0 AFTER `old_ambient`,
+    ADD COLUMN IF NOT EXISTS `old_groups` Array(UInt32) DEFAULT [] AFTER `new_ambient`,
+    ADD COLUMN IF NOT EXISTS `new_groups` Array(UInt32) DEFAULT [] AFTER `old_groups`,
+    ADD COLUMN IF NOT EXISTS `groups_clipped` UInt32 DEFAULT 0 AFTER `new_groups`;
