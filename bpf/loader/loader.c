@@ -12,7 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-enum { MAX_LINKS = 64, MAX_TAILS = 1024, LOG_BYTES = 64 * 1024, FAILURES_BYTES = 4096 };
+enum { MAX_LINKS = 64, LOG_BYTES = 64 * 1024, FAILURES_BYTES = 4096 };
 
 struct intact_loader {
     struct bpf_object *object;
@@ -95,20 +95,6 @@ int intact_loader_set_scope(struct intact_loader *loader, int cgroup_fd) {
     return map < 0 ? map : bpf_map_update_elem(map, &slot, &cgroup_fd, BPF_ANY);
 }
 
-/* Ids of the programs that tail calls lead to: they are called, never attached. */
-static int tail_targets(struct intact_loader *loader, uint32_t ids[MAX_TAILS]) {
-    int count = 0;
-    struct bpf_map *map;
-    bpf_object__for_each_map(map, loader->object) {
-        if (bpf_map__type(map) != BPF_MAP_TYPE_PROG_ARRAY)
-            continue;
-        for (uint32_t slot = 0; slot < bpf_map__max_entries(map) && count < MAX_TAILS; slot++)
-            if (!bpf_map_lookup_elem(bpf_map__fd(map), &slot, &ids[count]))
-                count++;
-    }
-    return count;
-}
-
 static int attaches_itself(const char *section) {
     static const char *const prefixes[] = {"tp_btf/",     "raw_tp/", "raw_tracepoint/", "tp/",
                                            "tracepoint/", "fentry/", "fexit/",          "lsm/"};
@@ -118,26 +104,13 @@ static int attaches_itself(const char *section) {
     return 0;
 }
 
-static int is_tail_target(const struct bpf_program *program, const uint32_t *ids, int count) {
-    struct bpf_prog_info info = {};
-    uint32_t length = sizeof(info);
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length))
-        return 0;
-    for (int i = 0; i < count; i++)
-        if (ids[i] == info.id)
-            return 1;
-    return 0;
-}
-
 int intact_loader_attach(struct intact_loader *loader) {
-    static uint32_t tails[MAX_TAILS];
-    int tail_count = tail_targets(loader, tails);
     size_t used = 0;
     struct bpf_program *program;
     loader->failures[0] = 0;
     bpf_object__for_each_program(program, loader->object) {
         if (bpf_program__fd(program) < 0 || !bpf_program__autoattach(program) ||
-            !attaches_itself(bpf_program__section_name(program)) || is_tail_target(program, tails, tail_count))
+            !attaches_itself(bpf_program__section_name(program)))
             continue;
         struct bpf_link *link = loader->link_count < MAX_LINKS ? bpf_program__attach(program) : NULL;
         if (link) {

@@ -1,18 +1,19 @@
 """The native loader from Python: load and attach the kernel object, drain its rings into buffers, sum its counters."""
 
+import mmap
 import os
 from ctypes import (
     CDLL,
     POINTER,
     Structure,
     byref,
+    c_char,
     c_char_p,
     c_int,
     c_int64,
     c_uint32,
     c_uint64,
     c_void_p,
-    create_string_buffer,
 )
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,10 +215,12 @@ class Loader:
 
     def iterate(self) -> bytes:
         """Run the task iterators; returns what they write themselves (records they put into rings come with the drain)."""
-        buffer = create_string_buffer(ITERATOR_BYTES)
-        written = self.library.intact_loader_iterate(self.handle, buffer, ITERATOR_BYTES)
-        self._check(written, "read the running processes")
-        return bytes(memoryview(buffer)[:written])
+        with mmap.mmap(-1, ITERATOR_BYTES) as buffer:  # memory that is touched only where it is written
+            place = (c_char * ITERATOR_BYTES).from_buffer(buffer)
+            written = self.library.intact_loader_iterate(self.handle, place, ITERATOR_BYTES)
+            del place  # it keeps the map from being closed
+            self._check(written, "read the running processes")
+            return buffer[:written]
 
     def run(self, program: str) -> None:
         """Run a program of type syscall once, if the object has it."""
