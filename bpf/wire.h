@@ -92,10 +92,8 @@ struct intact_exec {
     __u64 parent_start_ns;
     __u32 parent_tgid;
     __u32 old_tid; /* thread that called exec, if it was not the leader */
-    __u32 euid;
-    __u32 egid;
-    __u16 exe_length;
-    __u16 cwd_length;
+    __u32 euid, egid;
+    __u16 exe_length, cwd_length;
     __u32 argv_total; /* bytes of argv in the new image */
     char comm[16];
     char data[];
@@ -138,22 +136,17 @@ enum intact_credential_call {
 struct intact_credentials {
     __u32 uid, euid, suid, fsuid;
     __u32 gid, egid, sgid, fsgid;
-    __u64 effective;
-    __u64 permitted;
-    __u64 inheritable;
-    __u64 ambient;
+    __u64 effective, permitted, inheritable, ambient;
 };
 
-/* TYPE_CREDENTIAL. The header's uid and gid are those before. Variable part: supplementary groups before, then after,
- * as many as fit; those that did not are in h.clipped. Classes 256 and 1K. */
+/* TYPE_CREDENTIAL. The header's uid and gid are those before. Variable part: supplementary groups before, then after;
+ * what of them did not fit is in h.clipped. Classes 256 and 1K. */
 struct intact_credential {
     struct intact_header h;
     __u64 enter_ns;
-    struct intact_credentials before;
-    struct intact_credentials after;
+    struct intact_credentials before, after;
     __s32 result; /* 0 or negative errno */
-    __u16 groups_before;
-    __u16 groups_after;
+    __u16 groups_before, groups_after;
     char data[];
 };
 
@@ -162,8 +155,7 @@ struct intact_signal {
     struct intact_header h;
     __u64 target_start_ns; /* 0: of who it should have gone to only the number is known */
     __u32 target_tgid;     /* of a signal that was not sent as the sender gave it, 0: a group, or not known */
-    __s32 signal;
-    __s32 result;
+    __s32 signal, result;
     __u8 pad[256 - sizeof(struct intact_header) - 20];
 };
 
