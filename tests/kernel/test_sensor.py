@@ -15,7 +15,7 @@ from intact.identify.endpoint import KNOWN_ENDPOINTS
 from intact.model.effects import Kind
 from intact.model.facts import Agent, Process
 from tests.kernel.tls_server import TlsServer
-from tests.kernel.watching import Program, Watch
+from tests.kernel.watching import ENVIRONMENT, INTACT, Program, Watch
 
 CHAT = "/v1/chat/completions"
 
@@ -286,6 +286,23 @@ def test_no_port_is_open_and_no_database_is_loaded(watch: Watch) -> None:
         if line.split()[3] == "0A"
     }
     assert not ours & listening
+
+
+def test_the_agents_command_lists_them(watch: Watch) -> None:
+    argv = [INTACT, "agents", "--json", "--data", str(watch.data.path)]
+    found = subprocess.run(argv, check=True, capture_output=True, text=True, env=ENVIRONMENT)
+    rows = {row["process_id"]: row for row in json.loads(found.stdout)}
+    for agent in watch.agents().values():
+        row = rows.get(str(agent.process_id)) or pytest.fail(f"not listed: {agent}, of {len(rows)}")
+        assert (row["recogniser"], row["role"], row["reason"]) == (agent.recogniser, agent.role, agent.reason)
+        assert row["root_process_id"] == str(agent.root_process_id)
+        assert row["first_seen_ns"] <= row["last_seen_ns"]
+    early = rows[str(watch.agent_of("early-bird").process_id)]
+    assert (early["calls"], early["live"], early["biz_type_label"]["zh"]) == (1, False, "智能体")
+    assert not {row["process_id"] for row in rows.values()} & {"0"}
+    text = subprocess.run(argv[:2] + argv[3:], check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
+    assert "proxy" in text
+    assert "refused" in text
 
 
 def test_plaintext_of_others_stays_in_the_kernel(server: TlsServer, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """`intact agents`: who is an agent and why; and the last word of a person on it."""
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,28 @@ from rich.table import Table
 from intact.cli.reading import opened
 from intact.cli.terminal import clip, clock, console, safe
 from intact.collect.processes import start_ns_of
+from intact.model.effects import Kind
 from intact.model.errors import IntactError, UsageError
+from intact.model.facts import Agent, LlmCall, ToolCall
 from intact.model.recognition import BizType, ManualRule
-from intact.query.agents import agents_known
+from intact.model.slice import Slice
+from intact.query.agents import Row, agents_known
+from intact.store.frames import Damaged
 from intact.store.manual_agents import ManualAgents
-from intact.store.runs import DataDirectory
+from intact.store.runs import DataDirectory, Run
+from intact.store.segments import SegmentReader, segments_in
 
 _MOST_REASON = 200
+_IDS = ("id", "process_id", "root_process_id")
+_COUNTS = ("calls", "tool_calls", "input_tokens", "output_tokens")
+_NOTHING: Mapping[str, Any] = {
+    "id": "",
+    "pid": None,
+    "ppid": None,
+    "start_ns": None,
+    "end_ns": None,
+    **dict.fromkeys(_COUNTS, 0),
+}
 
 
 class Doing(StrEnum):
@@ -77,9 +95,12 @@ def _rule(what: str, *, is_agent: bool, reason: str | None) -> ManualRule:
 
 
 def _show(data: Path | None, *, as_json: bool) -> None:
-    going = {run.id for run in DataDirectory.locate(data).runs() if run.is_going}
     with opened(data, all_runs=True) as (database, _):
         rows = agents_known(database)
+    going = {run.id: run for run in DataDirectory.locate(data).runs() if run.is_going}
+    known = {(row["run_id"], row["process_id"]): row for row in rows}
+    for run in going.values():
+        rows += _of_open_segments(run, known)
     for row in rows:
         row["live"] = row["run_id"] in going and row["end_ns"] is None
         row["biz_type_label"] = {lang: BizType(row["biz_type"]).label(lang) for lang in ("en", "zh")}
@@ -92,7 +113,49 @@ def _show(data: Path | None, *, as_json: bool) -> None:
     console().print(_table(rows))
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _of_open_segments(run: Run, known: dict[tuple[str, str], Row]) -> list[Row]:
+    """What the store takes in when their segment is closed: rows of new agents; those known are brought up to date."""
+    new: list[Row] = []
+    for piece in _open_slices(run):
+        for agent in (fact for fact in piece.facts if isinstance(fact, Agent)):
+            told = {**asdict(agent), "run_id": run.id} | {name: str(getattr(agent, name)) for name in _IDS}
+            row = known.setdefault((run.id, told["process_id"]), dict(_NOTHING))
+            if not row["id"]:
+                new.append(row)
+            row |= told
+        for fact in piece.facts:
+            if isinstance(fact, LlmCall | ToolCall) and (run.id, str(fact.process_id)) in known:
+                _count(known[run.id, str(fact.process_id)], fact)
+        batch = piece.effects.get("process")
+        for life in [] if batch is None else batch.select(["kind", "process_id", "pid", "end_ns"]).to_pylist():
+            if (run.id, str(life["process_id"])) in known:
+                row = known[run.id, str(life["process_id"])]
+                row["pid"] = life["pid"]
+                row["end_ns"] = life["end_ns"] if life["kind"] == Kind.EXIT else row["end_ns"]
+    return new
+
+
+def _count(row: Row, fact: LlmCall | ToolCall) -> None:
+    """A fact is told twice: it counts when it is first told, its tokens when it is over."""
+    if isinstance(fact, LlmCall):
+        row["pid"] = fact.pid
+    if isinstance(fact, ToolCall):
+        row["tool_calls"] += fact.answered_ns is None
+    elif fact.ended_ns is None:
+        row["calls"] += 1
+    else:
+        row["input_tokens"] += fact.input_tokens or 0
+        row["output_tokens"] += fact.output_tokens or 0
+
+
+def _open_slices(run: Run) -> Iterator[Slice]:
+    for segment in segments_in(run.segments):
+        if not segment.sealed:
+            with contextlib.suppress(Damaged, FileNotFoundError), SegmentReader(segment.path) as reader:
+                yield from reader.slices()
+
+
+def _table(rows: list[Row]) -> Table:
     """Roots first, those they started below them."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in (
@@ -124,5 +187,5 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _depth(row: dict[str, Any]) -> int:
+def _depth(row: Row) -> int:
     return int(row["root_process_id"] not in ("0", row["process_id"]))

@@ -95,7 +95,8 @@ class Correlator:
 
     def _read_fact(self, fact: Fact) -> Iterator[Fact]:
         if isinstance(fact, Agent):
-            if fact.process_id not in self._agents:
+            # A gateway, or a process that a person says is none, is told of too: what it does has no cause to look for.
+            if fact.biz_type and fact.process_id not in self._agents:
                 self._adopt(self._tree.node(fact.process_id), fact.first_seen_ns)
         elif isinstance(fact, LlmCall):
             agent = self._agents.get(fact.process_id)
