@@ -45,10 +45,16 @@ class Enforcement:
 
     def watch(self, slices: Iterator[Slice], *, clean: Callable[[str], str] = str) -> Iterator[Slice]:
         """Pass the slices on with the hits of their time as effects of the family `block`."""
+        until_ns = 0
         try:
             for piece in slices:
                 self._keep_up()
+                until_ns = piece.until_ns
                 yield self._with_hits(piece, clean) if self.governor is not None else piece
+            if self.governor is not None and (hits := self.governor.finish()):
+                batch = self.governor.batch(hits, clean=clean)
+                until_ns = max(until_ns, max(hit.at_ns for hit in hits) + 1)
+                yield Slice(until_ns=until_ns, effects={"block": batch})
         finally:
             self.close()
 

@@ -83,16 +83,18 @@ class Fanotify:
         return found
 
     def close(self) -> None:
-        """Take all marks off and end the gate. May be called twice."""
+        """Take all marks off and end the gate; `hits` still gives what it told last. May be called twice."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._send({"end": True})
             self._process.stdin.close()
+            end = time.monotonic() + ANSWER_S
+            while self._read() and (left := end - time.monotonic()) > 0:
+                select.select([self._output], [], [], left)
             try:
-                self._process.wait(ANSWER_S)
+                self._process.wait(max(1.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-            self._read()
             assert self._process.stdout is not None
             self._process.stdout.close()
 
@@ -104,18 +106,19 @@ class Fanotify:
         except BrokenPipeError:
             self.lost = self.lost or "the gate has ended"
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take what the gate wrote; False at the end of it."""
         if self._process.stdout is None or self._process.stdout.closed:
-            return
+            return False
         while True:
             try:
                 piece = os.read(self._output, _READ_BYTES)
             except BlockingIOError:
-                return
+                return True
             if not piece:
                 if self._process.stdin is not None and not self._process.stdin.closed:
                     self.lost = self.lost or "the gate has ended"
-                return
+                return False
             *lines, self._pending = (self._pending + piece).split(b"\n")
             for line in lines:
                 self._take(json.loads(line))

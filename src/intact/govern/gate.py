@@ -86,6 +86,7 @@ class Gate:
             if 0 in ready:
                 piece = os.read(0, 1 << 16)
                 if not piece:
+                    self._last_flush()
                     return self.ended or not self.closed
                 *lines, pending = (pending + piece).split(b"\n")
                 for line in lines:
@@ -236,6 +237,17 @@ class Gate:
             "ktime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         }
         self.hits.append(told)
+
+    def _last_flush(self) -> None:
+        """Let everybody go on, then tell all that is left, however slow the reader is."""
+        os.close(self.fanotify)
+        if self.ended:
+            self.closed = False  # nothing is held any more, and rightly so
+        self._beat()
+        os.set_blocking(1, True)
+        while self.hits or self.output:
+            self._flush()
+            self._beat()
 
     def _say(self, message: dict[str, Any]) -> None:
         self.output += json.dumps(message).encode() + b"\n"

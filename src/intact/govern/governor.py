@@ -198,6 +198,14 @@ class Governor:
         """Asked against in effect, rule by rule."""
         return [self._rule_status(index) for index in range(len(self._plan.rules))]
 
+    def finish(self) -> list[Hit]:
+        """Take the rules off and tell the last hits; `status` and `losses` still answer until `close`."""
+        if self._gate is not None:
+            self._gate.close()
+        if self._net is not None:
+            self._net.detach()
+        return self.hits()
+
     def close(self) -> None:
         """Take everything off the kernel. May be called twice."""
         if self._gate is not None:
