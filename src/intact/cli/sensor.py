@@ -31,6 +31,7 @@ from intact.store.runs import DataDirectory, Run
 from intact.store.segments import Limits, SegmentWriter
 
 _CAPABILITIES = (1 << 39) | (1 << 38) | (1 << 19)  # CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE
+INTERVAL_S = 0.08  # an idle host is looked at often enough; a ring that fills is drained sooner
 LOOK_S = 1.0  # how often the file of `intact agents add` is looked at
 HOUR_NS = 3_600_000_000_000
 AI_AGENT = "proc.ai_agent"
@@ -88,7 +89,7 @@ class Sensor:
             run = self._directory.new_run(collector.host, name="sensor", command=["intact", "sensor"])
             self._log(LogLevel.INFO, f"watching {cgroup or 'the host'}; run {run.id}")
             _tell_service_manager("READY=1")
-            slices = front(collector.slices(lambda: self._stopping), run.host, settings=told)
+            slices = front(collector.slices(lambda: self._stopping, interval_s=INTERVAL_S), run.host, settings=told)
             self._write(slices, run, registry)
             self._directory.save(replace(run, ended_ns=collector.now_ns(), exit_code=0, problem=self._problem))
             judged = collector.judgement.judged() if collector.judgement is not None else None
