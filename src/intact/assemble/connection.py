@@ -88,7 +88,10 @@ class Connection:
 
     def take(self, chunk: Chunk) -> list[Notice]:
         """What this chunk completes."""
-        return self._read(self._streams[chunk.is_write].add(chunk))
+        other = self._streams[not chunk.is_write]
+        # An answer must not overtake its request: the hole before that is waited for no longer.
+        ahead = self._read(other.give_up()) if other.holds_before(chunk.at_ns) else []
+        return ahead + self._read(self._streams[chunk.is_write].add(chunk))
 
     def give_up(self) -> list[Notice]:
         """Wait no longer for chunks that have not come."""
@@ -246,11 +249,15 @@ class Connection:
     def _answer(self, head: ResponseHead, notices: list[Notice]) -> None:
         if self._response_lost:
             self._pass_over(self._origin(head.offset).at_ns, notices)
-        self._answering = exchange = self._next_unanswered()
+        began_ns = self._origin(head.offset).at_ns
+        exchange = self._next_unanswered()
+        if exchange is not None and began_ns < exchange.started_ns:
+            exchange = None
+        self._answering = exchange
         if exchange is None:
-            return  # its request was before our time
+            return  # its request was before our time, or its head was lost
         exchange.response = head
-        exchange.first_byte_ns = self._origin(head.offset).at_ns
+        exchange.first_byte_ns = began_ns
         exchange.last_ns = self._chunk.at_ns
         exchange.response_body = BodyReader(head.headers, held=self._held)
         if self._response_lost:

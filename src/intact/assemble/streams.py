@@ -29,6 +29,10 @@ class Stream:
         """The offset for which chunks are held back; None where none are."""
         return self._next if self._early else None
 
+    def holds_before(self, at_ns: int) -> bool:
+        """Whether a chunk of an earlier time than `at_ns` is held back."""
+        return any(chunk.at_ns < at_ns for chunk in self._early)
+
     def add(self, chunk: Chunk) -> list[Piece]:
         """The pieces that are in their turn now."""
         if chunk.stream_offset > self._next:
