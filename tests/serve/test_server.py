@@ -108,7 +108,8 @@ def test_single_objects_are_pages_of_one_row(one: tuple[Server, Run, dict[str, A
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/api/runs/nothing", 404), ("/api/runs/nothing/effects", 404), ("/nowhere", 404), ("/api/runs/{run}/nothing", 404),
+        ("/api/runs/nothing", 404), ("/api/runs/nothing/effects", 404), ("/nowhere", 404),
+        ("/api/runs/{run}/nothing", 404), ("/api/runs/", 404),
         ("/api/runs/{run}/effects?limit=0", 400), ("/api/runs/{run}/effects?limit=1001", 400),
         ("/api/runs/{run}/effects?cursor=%00", 400), ("/api/runs/{run}/effects?cursor=eA", 400),
         ("/api/runs/{run}/effects?from_ns=x", 400), ("/api/runs?cursor=-", 400), ("/api/catalog?table=x", 404),
@@ -134,6 +135,9 @@ def test_queries_are_answered_in_three_forms(one: tuple[Server, Run, dict[str, A
     assert server.ask("/api/query", "POST", body={"sql": sql, "format": "csv"}).body.splitlines()[0] == b"id,name"
     arrow = server.ask("/api/query", "POST", body={"sql": sql, "format": "arrow"})
     assert pa.ipc.open_stream(arrow.body).read_all().column("name").to_pylist() == ["Bash"]
+    bound = {"sql": "SELECT name FROM tool_call WHERE name = {n:String}", "params": {"n": "Bash' OR 1 --"}}
+    assert server.ask("/api/query", "POST", body=bound).json["rows"] == []
+    assert server.ask("/api/query", "POST", body=bound | {"params": {"n": "Bash"}}).json["rows"]
     some = server.ask("/api/query", "POST", body={"sql": "SELECT id FROM process", "limit": 1}).json
     assert (len(some["rows"]), some["truncated"]) == (1, True)
 

@@ -153,12 +153,6 @@ def tenant_of(database: Database, run_id: str) -> int | None:
     return int(rows.column(0)[0].as_py()) if rows.num_rows else None
 
 
-def other_tenants(database: Database, tenant_id: int) -> bool:
-    """Whether the store holds runs of anybody else."""
-    sql = "SELECT count() FROM run WHERE tenant_id != {tenant:UInt32}"
-    return bool(database.rows(sql, tenant=tenant_id).column(0)[0].as_py())
-
-
 def effect_count(database: Database, run_id: str) -> int:
     """How many effects a run has, or at least as many rows as they are kept in."""
     counts = " UNION ALL ".join(f"SELECT count() AS n FROM {table} WHERE run_id = {{run:String}}" for table in COLUMNS)

@@ -40,6 +40,7 @@ def build_app(service: Service) -> ASGIApp:
         description="Errors are `{error: {code, message, hint}}`. Ids are opaque text; times are epoch nanoseconds.",
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
         responses=_REFUSALS,
         # The door asks for the token; this tells readers of the description.
         dependencies=[Depends(HTTPBearer(auto_error=False, description="intact token add NAME"))],

@@ -43,7 +43,7 @@ def build_local_app(readers: Readers, bring_in: BringIn) -> FastAPI:
         readers: the store.
         bring_in: returns when what a run (None: every run) held can be asked for; False if that took too long.
     """
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     answer_errors(app)
 
     @app.get("/local/hello")

@@ -243,6 +243,8 @@ def _commit(database: Database, group: Group, bounds: _Bounds) -> None:
             "final": [bounds.final],
             "until_ns": pa.array([group.until_ns], pa.int64()),
             "rows": pa.array([group.rows], pa.uint64()),
+            "tenant_id": pa.array([run.tenant_id], pa.uint32()),
+            "is_recording": [run.is_recording],
         }
     )
     database.insert(BY_NAME["manifest"], manifest, f"{run.id}:{bounds.token}:manifest")

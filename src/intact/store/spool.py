@@ -94,6 +94,7 @@ class Spool:
         """Return when what the run held at the call can be asked for; False if that took too long."""
         deadline = time.monotonic() + timeout_s
         asked_ns = time.time_ns()
+        has_ended: bool | None = None  # of a run that has, the end is waited for
         with self._changed:
             rounds = self._rounds
             while time.monotonic() < deadline and not self._stopped.is_set():
@@ -101,7 +102,9 @@ class Spool:
                 if run_id in self._final:
                     return True
                 if ingestion is not None:
-                    if ingestion.checked_ns > asked_ns:
+                    if has_ended is None:
+                        has_ended = self._data.reload(ingestion.run).ended_ns is not None
+                    if ingestion.checked_ns > asked_ns and not has_ended:
                         return True
                     ingestion.is_urgent = True
                 if self._rounds > rounds + 1 and run_id not in self._followed and not self._waiting:
