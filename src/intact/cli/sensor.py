@@ -33,6 +33,7 @@ from intact.store.segments import Limits, SegmentWriter
 _CAPABILITIES = (1 << 39) | (1 << 38) | (1 << 19)  # CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE
 INTERVAL_S = 0.08  # an idle host is looked at often enough; a ring that fills is drained sooner
 LOOK_S = 1.0  # how often the file of `intact agents add` is looked at
+MOST_TOLD = 4_096
 HOUR_NS = 3_600_000_000_000
 AI_AGENT = "proc.ai_agent"
 
@@ -68,6 +69,7 @@ class Sensor:
         self._stopping = False
         self._reload = False
         self._next_look = 0.0
+        self._told: dict[int, str] = {}  # by agent, the role that the log has
         self._problem: str | None = None
         self._collector: SensorCollector | None = None
 
@@ -135,7 +137,10 @@ class Sensor:
 
     def _tell_agents(self, piece: Slice) -> None:
         for fact in piece.facts:
-            if isinstance(fact, Agent) and fact.first_seen_ns == fact.last_seen_ns:
+            if isinstance(fact, Agent) and self._told.get(fact.id) != fact.role:
+                self._told[fact.id] = fact.role
+                while len(self._told) > MOST_TOLD:
+                    del self._told[next(iter(self._told))]
                 self._log(LogLevel.INFO, f"{fact.role} {safe(fact.name)}: {safe(fact.reason)}")
 
     def _look_again(self, registry: Registry) -> None:
