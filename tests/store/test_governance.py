@@ -135,7 +135,7 @@ def test_life_of_processes(store: tuple[Database, Run]) -> None:
     sql = "SELECT event_type, pid, parent_pid, cmdline, exec_path, gprocess_id FROM proc_ops_event ORDER BY kind"
     assert [tuple(row.values()) for row in rows(store, sql)] == [
         ("proclifecycleexec", 4321, 100, "python3.11 batch_processor.py --interval=300", "/usr/bin/python3.11", 8),
-        ("proclifecycleexit", 4321, 100, "", "", 8),
+        ("proclifecycleexit", 4321, 100, "python3.11 batch_processor.py --interval=300", "/usr/bin/python3.11", 8),
         ("proclifecyclefork", 4321, 100, "", "", 7),
     ]
 

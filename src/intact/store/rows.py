@@ -14,7 +14,7 @@ from intact.model.codec import bounded, finite
 from intact.model.effects import CauseKind, Kind
 from intact.model.facts import Fact, LlmCall, Loss, StageCount
 from intact.model.slice import Slice
-from intact.store.lineage import Lineage, text_of
+from intact.store.lineage import Image, Lineage, text_of
 from intact.store.reducers import CreateMemory, IoReducer
 from intact.store.roles import Roles
 from intact.store.runs import Run
@@ -86,7 +86,7 @@ class Memory:
 
     def take(self, piece: Slice) -> dict[str, list[Batch]]:
         """The rows of the effects of a slice by family, reduced; reads and writes come when they are complete."""
-        self.lineage.learn(piece)
+        images = self.lineage.learn(piece)
         given = {family: self._named(family, batch) for family, batch in piece.effects.items() if batch.num_rows}
         answer: dict[str, list[Batch]] = {}
         for family, batch in given.items():
@@ -94,6 +94,8 @@ class Memory:
                 batch = batch.append_column("is_repeat", pa.array(self._creates.repeats(batch)))
             elif family == "net":
                 batch = batch.append_column("role", self._roles.of(batch))
+            elif family == "process":
+                batch = _with_images(batch, images)
             answer[RAW_IO if family == "io" else family] = [batch]
         reduced = self._io.add(given.get("io"), given.get("file"), piece.until_ns)
         if reduced is not None:
@@ -138,6 +140,7 @@ class Group:
         """Take a slice; its facts are numbered from `revision` on."""
         self.until_ns = max(self.until_ns, piece.until_ns)
         for family, batches in memory.take(piece).items():
+            batches = self._rooted(batches, memory)
             if family != RAW_IO or self._raw_reads:
                 self._effects.setdefault(family, []).extend(batches)
             self.rows += sum(batch.num_rows for batch in batches if family != "io")
@@ -158,7 +161,17 @@ class Group:
 
     def finish(self, memory: Memory) -> None:
         """Take what comes with the end of the run."""
-        self._effects.setdefault("io", []).extend(memory.finish())
+        self._effects.setdefault("io", []).extend(self._rooted(memory.finish(), memory))
+
+    def _rooted(self, batches: list[Batch], memory: Memory) -> list[Batch]:
+        """A recording has one root, its command; elsewhere each agent has its own."""
+        if self.run.host.root_tgid:
+            return batches
+        answer = []
+        for batch in batches:
+            roots, pids = memory.lineage.roots(batch.column("gprocess_id"))
+            answer.append(batch.append_column("root_process_id", roots).append_column("root_pid", pids))
+        return answer
 
     def _note_processes(self, memory: Memory, revision: int) -> None:
         for process, known in memory.lineage.changes():
@@ -210,6 +223,14 @@ class Group:
             if column in given and column not in rows.column_names:
                 rows = rows.append_column(column, pa.DictionaryArray.from_arrays(zeros, value).cast(value.type))
         return rows.select([column for column in rows.column_names if column in given])
+
+
+def _with_images(batch: Batch, images: list[Image]) -> Batch:
+    """Forks and exits with the program and the command line of the process, as its last exec told them."""
+    for place, name in enumerate(("exec_path", "argv")):
+        values = pa.array([image[place] for image in images], batch.schema.field(name).type)
+        batch = batch.set_column(batch.schema.get_field_index(name), batch.schema.field(name), values)
+    return batch
 
 
 def fact_rows(kind: type[Fact], facts: list[tuple[int, Fact]]) -> pa.Table:
