@@ -35,10 +35,11 @@ IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU, signal
 JOB_STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 # A module of its own comes first, so that what the collector imports finds no pandas; then the kernel has to verify the
-# programs, which it does while the collector imports the rest.
+# programs, which it does while the collector imports the rest. Nothing that is imported is ever garbage: it is not looked at.
 COLLECTOR = (
+    "import gc; gc.disable(); "
     "import intact.cli.without_pandas; from intact.collect.loader import load_early; load_early(); "
-    "from intact.cli.collector import main; main()"
+    "from intact.cli.collector import main; gc.freeze(); gc.enable(); main()"
 )
 CLOSING = "import intact.cli.without_pandas; from intact.cli.closing import main; main()"
 
@@ -302,6 +303,7 @@ class CollectorProcess:
             stderr=log_fd,
             start_new_session=True,  # the terminal's signals do not reach it
             cwd="/",
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # no threads for a linear algebra not done here
             text=True,
         )
         self._say(settings)
