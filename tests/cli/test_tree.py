@@ -167,3 +167,24 @@ def test_captured_text_cannot_act() -> None:
 
 def test_full_lists_what_was_only_looked_at() -> None:
     assert "opened /usr/lib/libc.so" in text_of(RunTree(shown(), full=True))
+
+
+def test_changes_of_credentials_and_signals_are_told_in_words() -> None:
+    ids = {name: 0 for name in ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")}
+    sets = dict.fromkeys(("caps", "permitted", "inheritable", "ambient"), "0")
+    same = {f"{side}_{name}": value for side in ("old", "new") for name, value in {**ids, **sets, "groups": []}.items()}
+    changed = {**same, "call": "setresuid", "new_uid": 1000, "new_euid": 1001, "old_caps": "255"}
+    run = {**shown(), "links": []}
+    run["effects"] = [
+        effect(1, "credential_change", "p9", detail=changed),
+        effect(2, "credential_change", "p9", detail={**same, "call": "setuid"}, result=-1),
+        effect(3, "signal", "p9", detail={"signal": 9, "target_pid": 42}),
+        effect(4, "signal", "p9", detail={"signal": 10, "target_pid": 0}, result=-3),
+        effect(5, "signal", "p9", detail={"signal": 77, "target_pid": 43}),
+    ]
+    text = text_of(RunTree(run))
+    assert "changed credentials setresuid: uid 0→1000, euid 0→1001, capabilities ff→0" in text
+    assert "changed credentials setuid: nothing  failed: EPERM" in text
+    assert "sent signal SIGKILL to pid 42" in text
+    assert "sent signal SIGUSR1 to an unknown process  failed: ESRCH" in text
+    assert "sent signal 77 to pid 43" in text

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -201,3 +202,21 @@ def test_an_exec_keeps_the_number_and_the_start() -> None:
     assert len(recording.of(Type.EXEC, tgid=recording.pid)) == 3
     assert len(starts) == 1
     assert starts == {e.header.start_ns for e in recording.of(Type.EXIT, tgid=recording.pid)}
+
+
+def test_credentials_and_signals_are_effects_like_any(stored: Stored) -> None:
+    effects = effects_of(stored.database, stored.run.id)
+    calls = [e for e in effects if e["kind"] == "credential_change"]
+    kills = [e for e in effects if e["kind"] == "signal"]
+    acts = TIMES * 7  # root, child, grandchild, thread, daemon, session, late
+    two_threads = TIMES  # the C library makes the call in each thread
+    assert [e["detail"]["call"] for e in calls] == ["setresgid"] * (acts + two_threads)
+    assert {(e["uid"], e["new_uid"], e["result"], e["detail"]["old_gid"], e["new_gid"]) for e in calls} == {
+        (0, 0, 0, 0, 0)
+    }
+    assert len(kills) == acts
+    assert {e["detail"]["signal"] for e in kills} == {signal.SIGCONT}
+    forked = {e["detail"]["child_id"] for e in effects if e["kind"] == "fork"} | {str(stored.run.root_process_id)}
+    inside = [e for e in kills if e["detail"]["target_id"] in forked]
+    assert len(inside) >= TIMES * 5
+    assert all(stored.run.started_ns <= e["at_ns"] <= (stored.run.ended_ns or 0) for e in (*calls, *kills))

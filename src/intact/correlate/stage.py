@@ -196,6 +196,8 @@ class Correlator:
         if family == "process":
             made = pc.and_(pc.equal(rows.column("kind"), int(Kind.FORK)), pc.invert(rows.column("is_thread")))
             owner = pc.if_else(made, rows.column("child_id"), owner)
+        elif family == "signal":
+            owner = self._signalled(rows)
         elif family == "net":
             self._note_sockets(rows)
         encoded = pc.dictionary_encode(owner)
@@ -218,6 +220,12 @@ class Correlator:
                 self._link_whole(target, ids[index], int(at[index[-1]]))
             else:
                 self._rows_of(target, family, rows.take(pa.array(index)), until_ns)
+
+    def _signalled(self, rows: pa.RecordBatch) -> pa.Array:
+        """Whose rows these are: an agent ends a command for the sake of what it started the command for."""
+        pairs = zip(rows.column("process_id").to_pylist(), rows.column("target_id").to_pylist(), strict=True)
+        owners = [to if by in self._agents and to in self._tree.nodes else by for by, to in pairs]
+        return pa.array(owners, pa.uint64())
 
     def _targets(self, nodes: list[Node]) -> tuple[list[Root | Node], npt.NDArray[np.int64]]:
         """Rows of all processes of a whole root go one way; other processes each their own."""
