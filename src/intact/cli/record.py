@@ -21,7 +21,7 @@ from typing import IO, Any, NoReturn
 
 import typer
 
-from intact.collect.cgroup import ScopeCgroup
+from intact.collect.cgroup import ScopeCgroup, thaw
 from intact.govern.seccomp import install
 from intact.model.errors import IntactError, NotSupported, UsageError
 
@@ -176,6 +176,8 @@ class Recording:
                 os.waitpid(self.child, 0)
                 raise IntactError(collector.problem or "the recorder did not start")
             self._handle_signals()
+            # A collector that dies while it holds the scope for a moment must not leave it so.
+            signal.signal(signal.SIGCHLD, lambda _number, _frame: self._thaw_without(collector, cgroup))
             self._filter[:4] = len(collector.filter).to_bytes(4, "little")
             self._filter[4 : 4 + len(collector.filter)] = collector.filter
             os.write(release, b"x")
@@ -188,6 +190,11 @@ class Recording:
             left = cgroup.release()
         self._tell(summary, collector, left)
         return code
+
+    @staticmethod
+    def _thaw_without(collector: "CollectorProcess", cgroup: ScopeCgroup) -> None:
+        if collector.is_gone():
+            thaw(cgroup.path)
 
     def _close_run(self, collector: "CollectorProcess", code: int) -> None:
         """Write down how the run ended where the collector cannot have done so."""
@@ -307,6 +314,10 @@ class CollectorProcess:
             text=True,
         )
         self._say(settings)
+
+    def is_gone(self) -> bool:
+        """Whether the collector has ended."""
+        return self._process.poll() is not None
 
     def ready(self) -> bool:
         """Wait until the probes are on. False, with `problem` set, if they cannot be."""

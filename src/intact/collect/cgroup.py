@@ -1,6 +1,8 @@
 """The cgroup that is the scope of one recording; light on imports, since the front of `record` uses it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -65,6 +67,27 @@ class ScopeCgroup:
         return release(self.path, self._home)
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """No process of a cgroup runs on while the block does; they do not notice, and who waits for one does not either."""
+    _freeze(path, "1")
+    try:
+        yield
+    finally:
+        thaw(path)
+
+
+def thaw(path: Path) -> None:
+    """Let the processes of a cgroup go on."""
+    _freeze(path, "0")
+
+
+def _freeze(path: Path, state: str) -> None:
+    # A cgroup that is gone holds nobody; a kernel without the freezer (before 5.2) lets all run on.
+    with suppress(OSError):
+        (path / "cgroup.freeze").write_text(state)
+
+
 def processes_in(path: Path) -> list[int]:
     """Pids in a cgroup and those below it."""
     found: list[int] = []
@@ -78,6 +101,7 @@ def processes_in(path: Path) -> list[int]:
 
 def release(path: Path, home: Path) -> int:
     """Move what still runs in a cgroup to another, remove it, and tell how many processes were left."""
+    thaw(path)
     left = processes_in(path)
     for pid in left:
         try:

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from intact.collect.cgroup import held
 from intact.collect.loader import Ring, recording_loader
 from intact.collect.targets import Sighting, Targets
 from intact.collect.uprobes import Uprobes
@@ -100,7 +101,7 @@ class Collector:
         self.loader.set_scope(self._cgroup)
         self._notes += [f"probe not attached: {line}" for line in self.loader.attach()]
         if self._tls:
-            self._targets = Targets(Uprobes(self.loader), cache=self._cache)
+            self._targets = self._new_targets()
             self._expect(self._targets)
         self.loader.iterate()
         if self._root_tgid:
@@ -108,6 +109,10 @@ class Collector:
 
     def _load(self) -> None:
         self.loader.load()
+
+    def _new_targets(self) -> Targets:
+        # What we started ourselves may be held for the moment in which a program it starts is searched.
+        return Targets(Uprobes(self.loader), cache=self._cache, hold=lambda: held(self._cgroup))
 
     def _expect(self, targets: Targets) -> None:
         """Hook what will be used before it is."""

@@ -9,6 +9,7 @@ from intact.collect.cgroup import cgroup2_mount, processes_in
 from intact.collect.judgement import Judgement
 from intact.collect.machine import Collector
 from intact.collect.targets import Targets
+from intact.collect.uprobes import Uprobes
 from intact.model.errors import NotSupported
 from intact.model.recognition import EndpointRule
 
@@ -58,6 +59,11 @@ class SensorCollector(Collector):
         key, us = c_uint32(0), c_uint32(os.getpid())
         if descriptor is None or self.loader.library.intact_map_set(descriptor, byref(key), byref(us)) < 0:
             raise NotSupported("the kernel object cannot leave the sensor out; run: make setup")
+
+    def _new_targets(self) -> Targets:
+        return Targets(
+            Uprobes(self.loader), cache=self._cache
+        )  # it watches what others started: nothing of that is held
 
     def _expect(self, targets: Targets) -> None:
         targets.expect(None)  # what agents are mostly written in: hooked before the first of them starts

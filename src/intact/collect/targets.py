@@ -9,8 +9,9 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,8 +54,17 @@ class Sighting:
 class Targets:
     """Finds files with TLS functions and hooks them; tells which talkers were not heard."""
 
-    def __init__(self, uprobes: Uprobes, *, cache: Path | None) -> None:
+    def __init__(
+        self,
+        uprobes: Uprobes,
+        *,
+        cache: Path | None,
+        hold: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        """`hold` keeps what is observed from running on while a large program is searched: it may talk before that is done."""
         self._uprobes = uprobes
+        self._hold = hold
+        self._searching = threading.Lock()
         self._cache = cache
         self._done: dict[_File, str] = {}  # why it is not hooked, "" if it is
         self._hooked: dict[int, int] = {}  # inode -> boot clock when its hooks were on
@@ -180,15 +190,23 @@ class Targets:
 
     def _resolve(self, path: str, file: _File, status: os.stat_result, *, is_program: bool) -> list[str]:
         # Only large programs have a TLS library without symbols inside.
-        resolution = resolve(path, deep=is_program and status.st_size >= NATIVE_BYTES, cache_directory=self._cache)
-        if not resolution.functions:
-            self._done[file] = resolution.reason or "no TLS functions found"
-            return []
-        problem = self._uprobes.attach(path, resolution.functions)
+        deep = is_program and status.st_size >= NATIVE_BYTES
+        with self._still() if deep else contextlib.nullcontext():
+            resolution = resolve(path, deep=deep, cache_directory=self._cache)
+            if not resolution.functions:
+                self._done[file] = resolution.reason or "no TLS functions found"
+                return []
+            problem = self._uprobes.attach(path, resolution.functions)
         self._done[file] = problem
         if not problem:
             self._hooked[status.st_ino] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         return [f"{os.readlink(path)}: TLS functions found but not hooked: {problem}"] if problem else []
+
+    @contextlib.contextmanager
+    def _still(self) -> Iterator[None]:
+        # One at a time: the first to end would let run what the second wants held.
+        with self._searching, self._hold():
+            yield
 
     def _unheard(self, grace_ns: int) -> Iterator[Unheard]:
         """Talkers of whom nothing was heard, each told once; connections of one process to one peer are summed."""
