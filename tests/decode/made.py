@@ -106,12 +106,11 @@ def exit_(ktime_ns: int, code: int = 0, signal: int = 0, **fields: Any) -> Made:
     return record(wire.Exit, wire.Type.EXIT, ktime_ns, exit_code=code, exit_signal=signal, comm=b"prog", **fields)
 
 
-def credential(ktime_ns: int, before: Sequence[int] = (), after: Sequence[int] = (), **fields: Any) -> Made:
+def credential(ktime_ns: int, before: Sequence[int] = (), after: Sequence[int] = (), /, **fields: Any) -> Made:
     """`before` and `after` are supplementary groups."""
     data = b"".join(group.to_bytes(4, "little") for group in (*before, *after))
-    fields = {"h_op": wire.CredentialCall.SETUID, "enter_ns": ktime_ns - 10, **fields}
-    counts = {"groups_before": len(before), "groups_after": len(after)}
-    return record(wire.Credential, wire.Type.CREDENTIAL, ktime_ns, data=data, **counts, **fields)
+    fields = {"h_op": wire.CredentialCall.SETUID, "enter_ns": ktime_ns - 10, "groups_before": len(before), **fields}
+    return record(wire.Credential, wire.Type.CREDENTIAL, ktime_ns, data=data, **{"groups_after": len(after), **fields})
 
 
 def signal(ktime_ns: int, number: int, target: int, **fields: Any) -> Made:
