@@ -173,6 +173,7 @@ class What:
     address: str = ""
     port: int = 0
     is_plumbing: bool = False  # pipes, terminals and the like
+    is_standard: bool = False  # through standard input, output or error
 
     @property
     def is_write(self) -> bool:

@@ -18,6 +18,7 @@ from intact.model.effects import Basis, CauseKind, Kind
 
 FD_REGULAR, FD_DIRECTORY, FD_SOCKET = 1, 2, 4
 _NAMED = PART + 0.8  # the words give the whole path: that outweighs what the agent is known to do
+LAST_STANDARD_FD = 2  # what an agent prints goes where it was told to, also if that is a file
 _LOCAL_SERVICES = ("/run/", "/var/run/", "@")
 _MOST_CLAIMS = 65_536
 
@@ -27,7 +28,7 @@ Coded = tuple[npt.NDArray[np.int64], list[Any]]
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "process": ("kind", "tid"),
     "file": ("kind", "tid", "path", "old_path"),
-    "io": ("kind", "tid", "path", "fd_kind", "inode"),
+    "io": ("kind", "tid", "path", "fd", "fd_kind", "inode"),
     "net": ("kind", "tid", "address", "port"),
 }
 _PLAIN = ("kind", "tid")  # what every family has
@@ -40,7 +41,7 @@ def columns_of(family: str) -> list[str]:
 
 def units_of(node: Node, family: str, rows: pa.RecordBatch, sockets: Sockets) -> list[Unit]:
     """The rows of one process cut into units: equal in all that a decision looks at but the time."""
-    coded = {name: _coded(rows.column(name)) for name in _COLUMNS.get(family, _PLAIN)}
+    coded = {name: _coded(_seen_as(name, rows.column(name))) for name in _COLUMNS.get(family, _PLAIN)}
     at = rows.column("at_ns").to_numpy()
     ids = rows.column("id").to_numpy()
     key = _combined(list(coded.values()), len(at))
@@ -54,6 +55,11 @@ def units_of(node: Node, family: str, rows: pa.RecordBatch, sockets: Sockets) ->
         when = at[index]
         units.append(Unit(node, _what(node, family, row, sockets), ids[index], when, int(when[0]), int(when[-1])))
     return units
+
+
+def _seen_as(name: str, column: pa.Array) -> pa.Array:
+    """Of a descriptor only matters whether it is a standard one: 1 or 0."""
+    return pc.less_equal(column, LAST_STANDARD_FD).cast(pa.int8()) if name == "fd" else column
 
 
 def _coded(column: pa.Array) -> Coded:
@@ -91,7 +97,9 @@ def _what(node: Node, family: str, row: dict[str, Any], sockets: Sockets) -> Wha
             address, port = sockets.get((node.id, row["inode"]), ("", 0))
             return What(family="net", kind=kind, tid=tid, address=address, port=port, is_plumbing=not address)
         plumbing = row["fd_kind"] not in (FD_REGULAR, FD_DIRECTORY)
-        return What(family=family, kind=kind, tid=tid, path=row["path"], is_plumbing=plumbing)
+        return What(
+            family=family, kind=kind, tid=tid, path=row["path"], is_plumbing=plumbing, is_standard=bool(row["fd"])
+        )
     return What(family=family, kind=kind, tid=tid)
 
 
@@ -262,6 +270,7 @@ def _upkeep(what: What, agent: AgentState, at_ns: int) -> Claim | None:
     else:
         known = (
             what.is_plumbing
+            or what.is_standard
             or is_runtime(what.path, what.kind)
             or is_own(what.path)
             or is_noise(what.path, agent.cwd)
