@@ -207,8 +207,8 @@ int BPF_PROG(on_end, struct task_struct *task) {
     return 0;
 }
 
-/* Who is moved in is governed from here on. The hooks by address belong to the cgroup: who takes a member out of it ends
- * before it is back in its program. */
+/* Who is moved in is governed from here on. The hooks by address belong to the cgroup: who takes a member out of it
+ * ends before it is back in its program. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup *group, const char *path, struct task_struct *task) {
     struct govern_config *settings = configured();

@@ -11,7 +11,7 @@
 #include <linux/types.h>
 #endif
 
-#define GOVERN_RULES 256       /* of a policy set; also slots of `hits` per outcome */
+#define GOVERN_RULES 256 /* of a policy set; also slots of `hits` per outcome */
 #define GOVERN_NET_ENTRIES 1024
 #define GOVERN_EXEC_ENTRIES 256
 #define GOVERN_CONDITIONS 4
@@ -24,11 +24,18 @@ enum govern_outcome { OUTCOME_OBSERVED = 1, OUTCOME_PREVENTED, OUTCOME_STOPPED_A
 enum govern_kind { HIT_CONNECT = 1, HIT_SENDMSG, HIT_BIND, HIT_SOCKET, HIT_EXEC, HIT_LEAVE };
 enum govern_hook { HOOK_CONNECT = 1, HOOK_BIND = 2 };
 enum govern_path_match { PATH_ANY, PATH_IS, PATH_STARTS, PATH_ENDS };
-enum govern_argument_match { ARGUMENT_IS = 1, ARGUMENT_STARTS, ARGUMENT_ENDS, ARGUMENT_CONTAINS, LINE_STARTS, LINE_CONTAINS };
+enum govern_argument_match {
+    ARGUMENT_IS = 1,
+    ARGUMENT_STARTS,
+    ARGUMENT_ENDS,
+    ARGUMENT_CONTAINS,
+    LINE_STARTS,
+    LINE_CONTAINS
+};
 enum govern_counter { HITS_SEEN, HITS_SUBMITTED, HITS_LOST, MEMBERS_LOST, ARGV_CLIPPED, ARGV_FAULT, GOVERN_COUNTERS };
 
 struct govern_config {
-    __u64 scope_id;  /* of the cgroup, 0: nothing is enforced */
+    __u64 scope_id; /* of the cgroup, 0: nothing is enforced */
     __u32 net_entries;
     __u32 exec_entries;
     __u32 plain_sockets; /* only TCP and UDP sockets may be made: others pass no hook by address */
@@ -44,7 +51,7 @@ struct govern_net_entry {
     __u32 rule;
     __u16 port_low;
     __u16 port_high;
-    __u8 prefix; /* bits */
+    __u8 prefix;   /* bits */
     __u8 protocol; /* 0: any */
     __u8 action;
     __u8 hooks;

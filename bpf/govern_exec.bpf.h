@@ -69,7 +69,8 @@ static long exec_step(__u32 index, void *context) {
     int texts = entry->conditions ? arguments_match(index, entry->conditions, attempt->argv_length) : TEXT_YES;
     if (texts == TEXT_NO || (texts == TEXT_UNKNOWN && (!attempt->incomplete || action == ACTION_EXCEPT)))
         return 0;
-    /* The rest, which could not be read, may match: a strict policy needs no proof, another is told that it cannot know. */
+    /* The rest, which could not be read, may match: a strict policy needs no proof, another is told that it cannot
+     * know. */
     if (texts == TEXT_UNKNOWN && !attempt->strict) {
         attempt->missed = action;
         attempt->missed_rule = entry->rule;

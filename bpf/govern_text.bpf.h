@@ -33,7 +33,8 @@ static __always_inline struct exec_scratch *exec_scratch(void) {
 
 enum { TEXT_PATH, TEXT_SCRIPT, TEXT_ARGV, TEXT_LINE };
 
-/* Functions that the verifier checks by themselves: nested in one another as they are, they would be too much at once. */
+/* Functions that the verifier checks by themselves: nested in one another as they are, they would be too much at once.
+ */
 #define APART __attribute__((noinline))
 
 struct comparison {
