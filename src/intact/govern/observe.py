@@ -25,6 +25,14 @@ _KINDS = {
     Kind.CREDENTIAL_CHANGE: "credential",
 }
 
+# what a rule may name -> the calls that set it, and the columns where that is seen
+_CHANGES = {
+    "uid": (("setuid", "setreuid", "setresuid", "setfsuid", "exec"), ("uid", "euid", "suid", "fsuid")),
+    "gid": (("setgid", "setregid", "setresgid", "setfsgid", "exec"), ("gid", "egid", "sgid", "fsgid")),
+    "groups": (("setgroups",), ("groups",)),
+    "capabilities": (("capset", "exec"), ("caps", "permitted", "inheritable", "ambient")),
+}
+
 
 class Observer:
     """The parts of rules that are watched for."""
@@ -50,7 +58,7 @@ class Observer:
     def _match(self, part: Part, row: dict[str, Any]) -> Hit | None:
         target = _KINDS[Kind(row["kind"])]
         if target == "credential":
-            if part.rule.credential is None:
+            if part.rule.credential is None or not any(_changes(row, kind) for kind in part.rule.credential.change):
                 return None
         elif not _accesses(part, row, target) or not _named(part, row):
             return None
@@ -86,6 +94,14 @@ class Observer:
         finally:
             os.close(descriptor)
         return int(signal.SIGKILL)
+
+
+def _changes(row: dict[str, Any], kind: str) -> bool:
+    """Whether a call changed that of the credentials, or was refused to. That capabilities go with the user is no `capset`."""
+    calls, names = _CHANGES[kind]
+    if row["call"] not in calls:
+        return False
+    return row["result"] < 0 or any(row[f"old_{name}"] != row[f"new_{name}"] for name in names)
 
 
 def _accesses(part: Part, row: dict[str, Any], target: str) -> bool:
