@@ -1,4 +1,4 @@
-"""Every test that docs/governance.md names is there, and no case is listed twice."""
+"""Every test that docs/governance.md names is there, and each case is listed once."""
 
 import ast
 import re
@@ -17,11 +17,10 @@ def test_every_named_test_exists() -> None:
         assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{path}::{name}"
 
 
-def test_no_case_is_listed_twice() -> None:
+def test_each_case_is_listed_once() -> None:
     listed = []
     for line in re.findall(r"^\| ([\d, –]+) \|", TEXT, re.MULTILINE):
         for part in line.split(","):
             first, _, last = part.strip().partition("–")
             listed += range(int(first), int(last or first) + 1)
-    assert len(listed) == len(set(listed))
-    assert set(listed) <= set(range(1, CASES + 1))
+    assert sorted(listed) == list(range(1, CASES + 1))
