@@ -50,7 +50,10 @@ def say(text: str) -> None:
 
 def can_record() -> bool:
     """Whether this kernel and this user allow a recording."""
-    return subprocess.run([INTACT, "record", "--data", str(BASE / "try"), "--", "true"], capture_output=True).returncode == 0
+    return (
+        subprocess.run([INTACT, "record", "--data", str(BASE / "try"), "--", "true"], capture_output=True).returncode
+        == 0
+    )
 
 
 BASE = ROOT / "build" / "demo"
@@ -64,7 +67,9 @@ def record() -> None:
     work.mkdir(parents=True)
     with Standin(script(work), log_dir=BASE / "standin") as standin:
         made = command(name, prompt=PROMPT, home=BASE / "home", workdir=work, standin=standin)
-        say(f"intact record -- {Path(made.argv[0]).name} …   ({name}, a real agent; the model's API is a local stand-in)")
+        say(
+            f"intact record -- {Path(made.argv[0]).name} …   ({name}, a real agent; the model's API is a local stand-in)"
+        )
         recording = [INTACT, "record", "--data", str(DATA), "--name", name, "--", *made.argv]
         # stdin and environment are the agent's own: nothing of this shell leaks into it
         subprocess.run(recording, env=made.env, cwd=work, stdin=subprocess.DEVNULL, check=True)
@@ -85,7 +90,9 @@ def main() -> None:
     if can_record():
         record()
     else:
-        say("recording needs root and a kernel with eBPF, which is not given here: a capture made elsewhere is replayed")
+        say(
+            "recording needs root and a kernel with eBPF, which is not given here: a capture made elsewhere is replayed"
+        )
         subprocess.run([INTACT, "replay", "--data", str(DATA), str(CAPTURE)], check=True)
         show()
     print(f"\nTry yourself: INTACT_DATA={os.path.relpath(DATA)} .venv/bin/intact show --json | less")

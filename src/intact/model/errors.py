@@ -1,9 +1,9 @@
 """The errors a person can meet.
 
-    IntactError              one clear line; exit code 1
-    ├── UsageError           wrong use; exit code 2
-    ├── NotSupported         this machine or kernel lacks something; names it and the remedy
-    └── CaptureError         a capture file or a segment cannot be read
+IntactError              one clear line; exit code 1
+├── UsageError           wrong use; exit code 2
+├── NotSupported         this machine or kernel lacks something; names it and the remedy
+└── CaptureError         a capture file or a segment cannot be read
 """
 
 
