@@ -41,8 +41,10 @@ def run(
             file.writelines(json.dumps(line, ensure_ascii=True) + "\n" for line in _lines(shown))
     except FileExistsError:
         raise IntactError(f"{out} exists already; it is not overwritten") from None
+    except BrokenPipeError:
+        raise  # the reader of our output went away: `main` ends quietly
     except OSError as error:
-        raise IntactError(f"cannot write {out}: {error.strerror}") from error
+        raise IntactError(f"cannot write {out or 'standard output'}: {error.strerror}") from error
 
 
 def _lines(shown: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -71,12 +71,13 @@ def main() -> None:
     argv = sys.argv[1:]
     try:
         app = build_app(argv)
-        code = typer.main.get_command(app).main(args=argv, prog_name="intact", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        code = typer.main.get_command(app).main(args=argv or ["--help"], prog_name="intact", standalone_mode=False)
+        sys.exit(2 if not argv else code if isinstance(code, int) else 0)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except TyperException as error:
-        _fail(f"{error.format_message()} (see: intact {' '.join(argv[:1])} --help)", 2)
+        known = [argv[0]] if argv[0] in {command.name for command in COMMANDS} else []
+        _fail(f"{error.format_message()} (see: {' '.join(['intact', *known, '--help'])})", 2)
     except IntactError as error:
         _fail(str(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
@@ -85,7 +86,11 @@ def main() -> None:
         # The reader of our output went away (`intact show | head`): not a failure, and nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
-
+    except OSError as error:  # of the machine, not of ours: a full disk, a directory that is none
+        if os.environ.get("INTACT_DEBUG"):
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        _fail(f"{where}{error.strerror or error}", 1)
     except Exception as error:  # a fault of ours: still one line, and the whole story only where it is asked for
         if os.environ.get("INTACT_DEBUG"):
             raise
