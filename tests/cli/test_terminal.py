@@ -43,3 +43,4 @@ def test_quantities() -> None:
     assert [size(n) for n in (0, 1023, 1024, 5 << 20)] == ["0 B", "1023 B", "1.0 KiB", "5.0 MiB"]
     assert [plural(1, "call"), plural(2, "call"), plural(2, "process")] == ["1 call", "2 calls", "2 processes"]
     assert quote(["sh", "-c", "echo hi"]) == 'sh -c "echo hi"'
+    assert quote(["sh", "-c", 'echo "hi"']) == "sh -c 'echo \"hi\"'"

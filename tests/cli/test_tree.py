@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from intact.cli.tree import RunTree
+from intact.cli.tree import MOST_LINES, RunTree
 
 Row = dict[str, Any]
 NONE = dict.fromkeys(
@@ -188,3 +188,20 @@ def test_changes_of_credentials_and_signals_are_told_in_words() -> None:
     assert "sent signal SIGKILL to pid 42" in text
     assert "sent signal SIGUSR1 to an unknown process  failed: ESRCH" in text
     assert "sent signal 77 to pid 43" in text
+
+
+def test_of_many_lines_of_one_process_the_rest_is_counted() -> None:
+    busy = shown()
+    busy["links"] = []
+    busy["effects"] = [effect(n, "file_delete", "p9", path=f"/w/{n}") for n in range(MOST_LINES + 7)]
+    text = text_of(RunTree(busy))
+    assert text.count("deleted /w/") == MOST_LINES
+    assert "more: 7 effects (7 file_delete); list them with --full" in text
+    assert text_of(RunTree(busy, full=True)).count("deleted /w/") == MOST_LINES + 7
+
+
+def test_a_narrow_terminal_still_tells_what_was_done() -> None:
+    out = io.StringIO()
+    Console(file=out, width=60, markup=False, highlight=False).print(RunTree(shown(), width=60).build())
+    assert "bash -c echo" in out.getvalue()
+    assert "“make it so”" in out.getvalue()

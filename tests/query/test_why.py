@@ -45,6 +45,11 @@ def test_a_bare_name_finds_the_file(small: tuple[Database, Run]) -> None:
     assert ids(why(small[0], "out.txt")) == [made.CHOWN, made.RENAME, made.WRITE, made.OPEN]
 
 
+def test_a_path_that_is_not_whole_is_the_end_of_one(small: tuple[Database, Run]) -> None:
+    assert ids(why(small[0], "srv/out.txt")) == [made.CHOWN, made.RENAME, made.WRITE, made.OPEN]
+    assert why(small[0], "rv/out.txt") == []
+
+
 def test_a_process_by_pid_and_by_id(small: tuple[Database, Run]) -> None:
     database, run = small
     assert ids(why(database, "102", run.id)) == [made.CHOWN]
@@ -58,6 +63,10 @@ def test_a_host_by_address_and_by_name(small: tuple[Database, Run]) -> None:
     assert ids(why(database, "10.0.0.7")) == [110, made.CONNECT]
     assert ids(why(database, "api.example.org")) == [made.CONNECT]
     assert why(database, "10.0.0.7")[1]["link"]["cause_kind"] == "housekeeping"
+    port = why(database, "10.0.0.7")[1]["effect"]["port"]
+    assert made.CONNECT in ids(why(database, f"10.0.0.7:{port}"))
+    assert ids(why(database, f"api.example.org:{port}")) == [made.CONNECT]
+    assert why(database, f"10.0.0.7:{port + 1}") == []
 
 
 @pytest.mark.parametrize("target", ["/none", "none", "' OR 1 = 1 --", "a\tb\n/", "\\", "", "/srv/%", "\udc80/"])

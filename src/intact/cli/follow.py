@@ -12,7 +12,20 @@ from rich.console import Console
 from rich.text import Text
 
 from intact.cli.terminal import clip, clock, console, duration, quote
-from intact.cli.tree import CALL, DIM, LIFE, LOOKING, PROCESS, TOOL, VERBS, argument_words, error_name, target, tokens
+from intact.cli.tree import (
+    CALL,
+    DIM,
+    LIFE,
+    LOOKING,
+    PROCESS,
+    TOOL,
+    argument_words,
+    error_name,
+    outcome,
+    target,
+    tokens,
+    verb,
+)
 from intact.model.effects import CauseKind, Kind, basis_names
 from intact.model.facts import LlmCall, Loss, ToolCall
 from intact.model.slice import Slice
@@ -97,7 +110,7 @@ class Follower:
     def _print_call(self, call: LlmCall) -> None:
         row = asdict(call)
         if self.as_json:
-            self._json("call", {**row, "id": str(call.id), "process_id": str(call.process_id)})
+            self._json("call", row)
             return
         text = self._line(call.ended_ns or 0, "call").append(
             call.response_model or call.request_model or "?", style=CALL
@@ -107,7 +120,7 @@ class Follower:
 
     def _print_tool(self, tool: ToolCall) -> None:
         if self.as_json:
-            self._json("tool_call", {**asdict(tool), "id": str(tool.id), "call_id": str(tool.call_id)})
+            self._json("tool_call", asdict(tool))
             return
         text = self._line(tool.issued_ns, "tool").append(clip(tool.name, 40), style=TOOL)
         self.out.print(text.append(f"  {clip(argument_words(tool.arguments), 100)}"))
@@ -130,7 +143,7 @@ class Follower:
                     "basis": basis_names(cause["basis"]),
                     "confidence": cause["confidence"],
                 }
-            self._json("effect", {**row, "id": str(row["id"]), "process_id": str(row["process_id"]), "link": link})
+            self._json("effect", {**row, "link": link})
             return
         if cause is not None and cause["cause_kind"] == CauseKind.HOUSEKEEPING:
             return
@@ -141,8 +154,8 @@ class Follower:
             )
         else:
             shown = {"old_path": None, "mode": None, "path": None, "address": None, "port": None, "argv": None, **row}
-            text.append(f"{VERBS.get(row['kind'], row['kind'])} {clip(target(shown), 90)}")
-        if row["result"] < 0:
+            text.append(f"{verb(row)} {clip(target(shown), 90)}")
+        if outcome(row) < 0:
             text.append(f"  failed: {error_name(row['result'])}", style="red")
         text.append(f"  ← {self._cause_words(cause)}", style="bold red" if cause is None else DIM)
         self.out.print(text)
@@ -161,4 +174,6 @@ class Follower:
         return Text(f"{clock(at_ns)}  ", style=DIM).append(f"{kind:<13} ", style="default")
 
     def _json(self, kind: str, body: Row) -> None:
-        print(json.dumps({"type": kind, **body}, default=str), flush=True)
+        # Ids are strings: a number of 64 bits is not safe in the JSON of every reader.
+        told = {k: str(v) if isinstance(v, int) and (k == "id" or k.endswith("_id")) else v for k, v in body.items()}
+        print(json.dumps({"type": kind, **told}, default=str), flush=True)

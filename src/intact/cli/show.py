@@ -23,7 +23,7 @@ def run(
     data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object; with --follow one object a line."),
     following: bool = typer.Option(False, "--follow", "-f", help="Print what happens while the run goes on."),
-    full: bool = typer.Option(False, "--full", help="Also list files that were only looked at."),
+    full: bool = typer.Option(False, "--full", help="List every effect, files that were only looked at too."),
 ) -> None:
     """Show what a run did and why: turn, call, tool call, effects; what is unexplained; what was missed.
 

@@ -43,8 +43,18 @@ def clip(text: str, width: int) -> str:
 
 
 def quote(argv: Iterable[str]) -> str:
-    """A command line for the eye: arguments with spaces in quotes."""
-    return " ".join(f'"{a}"' if not a or re.search(r"\s", a) else a for a in argv)
+    """A command line for the eye: arguments with spaces in quotes, single ones around double ones.
+
+    >>> quote(["sh", "-c", 'echo "a b"'])
+    'sh -c \'echo "a b"\''
+    """
+    return " ".join(_quoted(argument) for argument in argv)
+
+
+def _quoted(argument: str) -> str:
+    if argument and not re.search(r"\s", argument):
+        return argument
+    return f"'{argument}'" if '"' in argument and "'" not in argument else f'"{argument}"'
 
 
 def duration(nanoseconds: int | None) -> str:

@@ -26,6 +26,9 @@ LOOKING = {"file_open", "file_read", "close"}
 # So few unexplained effects are all worth a line, whatever they are.
 FEW = 20
 LIFE = {"fork", "exec", "exit"}
+# Lines of one process for one cause; the rest is counted by kind.
+MOST_LINES = 100
+LEAST = 32  # cells for words of any length
 VERBS = {
     "file_open": "opened",
     "file_read": "read",
@@ -100,6 +103,10 @@ class RunTree:
             root.add(Text(f"note: {clip(note, self.width)}", style="yellow"))
         return root
 
+    def _room(self, taken: int) -> int:
+        """Cells for words of any length beside `taken` others; on a narrow terminal the line wraps rather than says nothing."""
+        return max(self.width - taken, LEAST)
+
     def _heading(self) -> Text:
         run = self.shown["run"]
         text = Text(f"run {safe(str(run['id']))}", style="bold")
@@ -116,7 +123,7 @@ class RunTree:
         text = Text(f"turn {index}", style="bold magenta")
         words = first_words(calls)
         if words:
-            text.append(f"  “{clip(words, self.width - 60)}”", style="default")
+            text.append(f"  “{clip(words, self._room(60))}”", style="default")
         text.append(f"  {plural(len(calls), 'call')}{tokens(calls)}", style=DIM)
         end = turn["ended_ns"]
         text.append(f"  {duration(end - turn['started_ns'] if end else None)}", style=DIM)
@@ -140,14 +147,14 @@ class RunTree:
         node = branch.add(text)
         said = spoken(call["output_messages"])
         if said:
-            node.add(Text(f"“{clip(said, self.width - 16)}”", style="italic"))
+            node.add(Text(f"“{clip(said, self._room(16))}”", style="italic"))
         self._add_effects(node, self.caused.get(call["id"], []))
         for tool in self.tools_of_call.get(call["id"], []):
             self._add_tool(node, tool)
 
     def _add_tool(self, node: Tree, tool: Row) -> None:
         text = Text("tool ", style=DIM).append(safe(tool["name"]), style=TOOL)
-        text.append(f"  {clip(argument_words(tool['arguments']), self.width - 50)}")
+        text.append(f"  {clip(argument_words(tool['arguments']), self._room(50))}")
         took = tool["answered_ns"] - tool["issued_ns"] if tool["answered_ns"] else None
         if took is None:
             text.append("  no result seen", style=DIM)
@@ -183,7 +190,7 @@ class RunTree:
 
     def _process_line(self, process: Row) -> Text:
         text = Text(
-            clip(quote(process["argv"]) or process["exe"] or process["comm"] or "?", self.width - 50), style=PROCESS
+            clip(quote(process["argv"]) or process["exe"] or process["comm"] or "?", self._room(50)), style=PROCESS
         )
         text.append(f"  [{process['pid']}]", style=DIM)
         if process["exit_signal"]:
@@ -208,16 +215,20 @@ class RunTree:
             if quiet and not all_of_them:
                 hidden.append(effect)
             else:
-                lines[(effect["kind"], target(effect), effect["result"] < 0)].append(effect)
-        for (kind, where, failed), rows in lines.items():
-            node.add(self._effect_line(kind, where, failed, rows))
+                lines[(effect["kind"], target(effect), outcome(effect) < 0)].append(effect)
+        most = len(lines) if self.full else MOST_LINES
+        for (_, where, failed), rows in list(lines.items())[:most]:
+            node.add(self._effect_line(where, failed, rows))
+        more = [row for rows in list(lines.values())[most:] for row in rows]
+        if more:
+            node.add(Text(f"more: {summary(more)}; list them with --full", style=DIM))
         if hidden:
             paths = {e["path"] for e in hidden if e["path"]}
             node.add(Text(f"and looked at {plural(len(paths), 'file')}", style=DIM))
 
-    def _effect_line(self, kind: str, where: str, failed: bool, rows: list[Row]) -> Text:
-        text = Text(f"{VERBS.get(kind, kind)} ", style=BAD if failed else "default")
-        text.append(clip(where, self.width - 40))
+    def _effect_line(self, where: str, failed: bool, rows: list[Row]) -> Text:
+        text = Text(f"{verb(rows[0])} ", style=BAD if failed else "default")
+        text.append(clip(where, self._room(40)))
         volume = sum(r["bytes"] or 0 for r in rows)
         if volume:
             text.append(f"  {size(volume)}", style=DIM)
@@ -292,6 +303,20 @@ def _signal_words(detail: Row) -> str:
     known = detail["signal"] in {int(one) for one in signal.Signals}
     name = signal.Signals(detail["signal"]).name if known else str(detail["signal"])
     return f"{name} to {'pid ' + str(detail['target_pid']) if detail['target_pid'] else 'an unknown process'}"
+
+
+def verb(effect: Row) -> str:
+    """What was done, in words that go before what it was done to."""
+    if effect["kind"] == "connect" and effect["result"] == -errno.EINPROGRESS:
+        return "connecting to"
+    kind = str(effect["kind"])
+    return VERBS.get(kind, kind)
+
+
+def outcome(effect: Row) -> int:
+    """0, or the negative errno of what failed; a connect that does not wait for its end has not failed."""
+    result = min(effect["result"], 0)
+    return 0 if effect["kind"] == "connect" and result == -errno.EINPROGRESS else int(result)
 
 
 def error_name(result: int) -> str:

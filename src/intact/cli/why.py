@@ -1,6 +1,7 @@
 """`intact why`: every effect on a file, a host or a process, and the words that caused each."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from rich.tree import Tree
 
 from intact.cli.reading import opened
 from intact.cli.terminal import clip, clock, console, plural, quote, safe, size
-from intact.cli.tree import CALL, DIM, PROCESS, TOOL, VERBS, argument_words, error_name
+from intact.cli.tree import CALL, DIM, PROCESS, TOOL, argument_words, error_name, outcome, target, verb
 from intact.query.why import why
 
 MOST = 50
+PEERS = {"connect", "accept", "bind", "listen", "send"}
+GUIDE = 4  # cells of a branch of the tree
+LEAST = 20  # cells for words of any length; a line that is still too long wraps
 CLAIM = 0.5  # a link below this is a guess
 
 Row = dict[str, Any]
@@ -35,7 +39,7 @@ def run(
     """
     with opened(data, wanted) as (database, chosen):
         assert chosen is not None
-        found = why(database, target, chosen.id)
+        found = why(database, as_stored(target), chosen.id)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=True))
         return
@@ -53,6 +57,13 @@ def run(
     out.print(root)
 
 
+def as_stored(target: str) -> str:
+    """The target as the store may hold it: bytes that are no text written out, `./x` and `../x` from here on."""
+    if target.startswith(("./", "../")):
+        target = os.path.abspath(target)
+    return os.fsencode(target).decode("utf-8", "backslashreplace")
+
+
 def _together(found: list[Row]) -> list[list[Row]]:
     """What one process did for one cause belongs on one line; order stays newest first."""
     groups: dict[tuple[Any, Any], list[Row]] = {}
@@ -66,7 +77,7 @@ def _effects(group: list[Row], width: int) -> Text:
     text = Text(f"{clock(group[0]['effect']['at_ns'])}  ", style=DIM)
     kinds: dict[tuple[str, int], list[Row]] = {}
     for one in reversed(group):
-        kinds.setdefault((one["effect"]["kind"], min(one["effect"]["result"], 0)), []).append(one["effect"])
+        kinds.setdefault((one["effect"]["kind"], outcome(one["effect"])), []).append(one["effect"])
     moved = {"file_read", "file_write"} & {kind for kind, _ in kinds}
     shown = [k for k in kinds if not (k[0] in ("file_open", "close") and (moved or len(kinds) > 1) and k[1] == 0)]
     for place, (kind, result) in enumerate(shown):
@@ -74,15 +85,17 @@ def _effects(group: list[Row], width: int) -> Text:
     process = group[0]["process"]
     if process is not None:
         line = quote(process["argv"]) or process["exe"] or process["comm"] or "?"
-        text.append("  by ", style=DIM).append(clip(line, width - 60), style=PROCESS).append(
-            f" [{process['pid']}]", style=DIM
-        )
+        pid = f" [{process['pid']}]"
+        room = width - GUIDE - text.cell_len - len("  by ") - len(pid)
+        text.append("  by ", style=DIM).append(clip(line, max(room, LEAST)), style=PROCESS).append(pid, style=DIM)
     return text
 
 
 def _verb(kind: str, result: int, effects: list[Row]) -> tuple[str, str]:
     """What was done, in words, and the style to print it in."""
-    words = "ran" if kind == "exec" else VERBS.get(kind, kind)
+    words = "ran" if kind == "exec" else verb(effects[0])
+    if kind in PEERS and len(peers := {target(effect) for effect in effects}) == 1:
+        words += f" {clip(peers.pop(), 60)}"
     volume = sum(e["bytes"] or 0 for e in effects)
     if volume:
         words += f" {size(volume)}"
@@ -106,8 +119,10 @@ def _cause(one: Row, width: int) -> Text:
     text = Text("because " if link["confidence"] >= CLAIM else "perhaps ", style=DIM)
     tool, call = one["tool_call"], one["call"]
     if tool is not None:
-        text.append(safe(tool["name"]), style=TOOL).append(f"  {clip(argument_words(tool['arguments']), width - 40)}")
-        text.append(f"  ({', '.join(link['basis'])}; {link['confidence']:.2f})", style=DIM)
+        ground = f"  ({', '.join(link['basis'])}; {link['confidence']:.2f})"
+        text.append(safe(tool["name"]), style=TOOL)
+        room = width - 2 * GUIDE - text.cell_len - len(ground) - 2
+        text.append(f"  {clip(argument_words(tool['arguments']), max(room, LEAST))}").append(ground, style=DIM)
     if call is not None:
         model = call["response_model"] or call["request_model"] or "the model"
         text.append("\nasked by ", style=DIM).append(safe(model), style=CALL).append(
@@ -115,6 +130,6 @@ def _cause(one: Row, width: int) -> Text:
         )
     if one["user_words"]:
         text.append("\nafter the user said ", style=DIM).append(
-            f"“{clip(one['user_words'], width - 40)}”", style="bold"
+            f"“{clip(one['user_words'], max(width - 2 * GUIDE - 22, LEAST))}”", style="bold"
         )
     return text

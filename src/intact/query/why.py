@@ -28,6 +28,7 @@ _PATH_TABLES = ("file_open_event", "file_mgmt_event", "file_agg_event")
 _ON_PATH = "path = {target:String}"
 _ON_OLD_PATH = "path = {target:String} OR old_path = {target:String}"
 _ON_NAME = "file_name = {target:String}"
+_ON_END = "endsWith(path, {end:String})"
 _BECAME = "kind IN ('file_rename', 'file_link') AND result = 0 AND path = {target:String} AND old_path != ''"
 _BY_PID = "pid = {pid:UInt32}"
 _BY_PROCESS = "gprocess_id = {process:UInt64}"
@@ -66,11 +67,24 @@ def why(database: Database, target: str, run_id: str | None = None) -> list[Row]
 def _effects_on(database: Database, target: str, run_id: str) -> list[Row]:
     if re.fullmatch(r"\d{1,20}", target, re.ASCII):
         return _by_process(database, int(target), run_id)
-    if "/" in target:
+    if target.startswith("/"):
         return _on_path(database, target, run_id)
+    if "/" in target:
+        # the agent's directory is not ours: every path that ends in this one
+        ending = dict.fromkeys(_PATH_TABLES, _ON_END)
+        return _with_renames(database, effects_of(database, run_id, ending, end=f"/{target}"), run_id)
+    if peer := re.fullmatch(r"\[?([^]]+?)\]?:(\d{1,5})", target, re.ASCII):
+        there = effects_of(database, run_id, {"net_event": f"({_TO_HOST}) OR ({_TO_NAME})"}, target=peer[1])
+        found = [row for row in there if int(peer[2]) in (row["port"], row["detail"]["local_port"])]
+        if found:
+            return found
     named = {**dict.fromkeys(_PATH_TABLES, _ON_NAME), "net_event": f"({_TO_HOST}) OR ({_TO_NAME})"}
     effects = effects_of(database, run_id, named, target=target)
-    # a bare name is a file somewhere: go on with the files found, so that their renames are followed
+    return _with_renames(database, effects, run_id)
+
+
+def _with_renames(database: Database, effects: list[Row], run_id: str) -> list[Row]:
+    """A name is a file somewhere: go on with the files found, so that their renames are followed."""
     paths = sorted({row["path"] for row in effects if row["kind"].startswith("file_")})
     known = {row["id"]: row for row in effects}
     for path in paths[:MAX_RENAMES]:
