@@ -110,6 +110,13 @@ def test_paths_of_a_command() -> None:
         ("https://example.com/page", "93.184.216.34", 443, PART),
         ("https://example.com/page", "93.184.216.34", 80, 0),
         ("http://[2001:db8::1]/", "2001:db8::1", 80, THE_VERY),
+        ("curl -sk http://127.0.0.1:9/", "127.0.0.1", 9, THE_VERY),
+        ("curl -sk http://127.0.0.1:9/", "127.0.0.1", 8080, 0),
+        ("http://127.0.0.1/", "127.0.0.1", 8080, 0),
+        ("127.0.0.1:9", "127.0.0.1", 9, THE_VERY),
+        ("127.0.0.1:9", "127.0.0.1", 8080, 0),
+        ("nc 127.0.0.1 8080", "127.0.0.1", 8080, THE_VERY),
+        ("ping 127.0.0.1", "127.0.0.1", 8080, THE_VERY),
     ],
 )
 def test_address(url: str, address: str, port: int, fits: float) -> None:
