@@ -62,7 +62,8 @@ def test_every_room_is_listed() -> None:
 def test_commands_do_not_import_each_other() -> None:
     commands = {f"intact.cli.{p.stem}" for p in (PACKAGE / "cli").glob("*.py")}
     # What commands print with and open stores with; no commands themselves.
-    shared = {f"intact.cli.{name}" for name in ("follow", "governing", "reading", "terminal", "tree", "without_pandas")}
+    names = ("follow", "governing", "reading", "sensor_governing", "terminal", "tree", "without_pandas")
+    shared = {f"intact.cli.{name}" for name in names}
     for source in (PACKAGE / "cli").glob("*.py"):
         others = imports_of(ast.parse(source.read_text())) & commands - {name_of(source)} - shared
         assert not others, f"{source.name} imports {sorted(others)}"

@@ -2,15 +2,19 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from intact.collect.cgroup import cgroup2_mount
 from intact.collect.loader import NATIVE, Loader
 from intact.govern.governor import Governor
+from intact.govern.hits import Hit
 from intact.govern.policy import Policy, read_policy
-from intact.govern.state import State
+from intact.govern.state import Desired, State
 from intact.model.errors import IntactError
 from intact.model.facts import Agent, Loss
 from intact.model.identity import host_hash, process_id
@@ -23,20 +27,17 @@ TELL_S = 1.0
 class Enforcement:
     """The policies of one scope: those of the run, which stay, and those of the data directory, which may change."""
 
-    def __init__(self, data: Path, files: list[str], cgroup: Path, host: Host, *, program: str) -> None:
+    def __init__(self, data: Path, files: list[str], cgroup: Path, host: Host, *, program: str | None = None) -> None:
         self.state = State(data)
         self._own = tuple(read_policy(Path(file)) for file in files)
-        desired = self.state.desired()
-        self._revision = desired.revision
         self._host = host
         self._lost: dict[str, int] = {}
         self._told = 0.0
-        self.scope = cgroup.name
+        self._cgroup, self._program = cgroup, program
+        self.scope = self._scope_name()
         self.governor: Governor | None = None
-        policies = (*self._own, *desired.read())
-        if policies:
-            self._start(policies, cgroup, program)
-        self._begin = (cgroup, program)
+        self._desired = self._first()
+        self._take(self._desired)
 
     @property
     def filter(self) -> bytes:
@@ -49,10 +50,11 @@ class Enforcement:
         try:
             for piece in slices:
                 self._keep_up()
+                self._see(piece)
                 until_ns = piece.until_ns
                 yield self._with_hits(piece, clean) if self.governor is not None else piece
             if self.governor is not None and (hits := self.governor.finish()):
-                batch = self.governor.batch(hits, clean=clean)
+                batch = self._batch(hits, clean)
                 until_ns = max(until_ns, max(hit.at_ns for hit in hits) + 1)
                 yield Slice(until_ns=until_ns, effects={"block": batch})
         finally:
@@ -65,41 +67,67 @@ class Enforcement:
             self.governor = None
             self.state.forget(self.scope)
 
-    def _start(self, policies: tuple[Policy, ...], cgroup: Path, program: str) -> None:
-        governor = Governor(cgroup, policies, self._host, kernel=Loader(OBJECT), mount=cgroup2_mount(), program=program)
-        governor.start()
-        self.governor = governor
-        self._tell()
+    def _scope_name(self) -> str:
+        return self._cgroup.name
+
+    def _first(self) -> Desired:
+        return self.state.desired()
+
+    def _wanted(self, desired: Desired) -> tuple[Policy, ...]:
+        return (*self._own, *desired.read())
+
+    def _take(self, desired: Desired) -> None:
+        """Put into effect what is asked for; on an error the rules before stay."""
+        policies = self._wanted(desired)
+        if self.governor is not None:
+            self.governor.apply(policies)
+        elif policies:
+            self._start(policies)
+            self._tell()
+
+    def _start(self, policies: tuple[Policy, ...]) -> None:
+        self.governor = self._governor(policies)
+        try:
+            self.governor.start()
+        except BaseException:
+            self.governor = None
+            raise
+
+    def _governor(self, policies: tuple[Policy, ...]) -> Governor:
+        kernel = Loader(OBJECT)
+        return Governor(self._cgroup, policies, self._host, kernel=kernel, mount=cgroup2_mount(), program=self._program)
 
     def _keep_up(self) -> None:
         now = time.monotonic()
         if now - self._told < TELL_S:
             return
         self._told = now
-        desired = self.state.newer(self._revision)
+        desired = self.state.newer(self._desired.revision)
         if desired is not None:
-            self._revision = desired.revision
+            self._desired = desired
             try:
-                policies = (*self._own, *desired.read())
-                if self.governor is not None:
-                    self.governor.apply(policies)
-                elif policies:
-                    self._start(policies, *self._begin)
+                self._take(desired)
             except IntactError as error:
-                print(f"revision {desired.revision} of the policies is not in effect: {error}", file=sys.stderr)
+                self._refused(error)
         self._tell()
 
+    def _refused(self, error: IntactError) -> None:
+        print(f"revision {self._desired.revision} of the policies is not in effect: {error}", file=sys.stderr)
+
     def _tell(self) -> None:
-        if self.governor is None:
-            return
+        if self.governor is not None:
+            self._write([rule.as_json() for rule in self.governor.status()])
+
+    def _write(self, rules: list[dict[str, Any]], *, problem: str = "") -> None:
         body = {
             "at_ns": time.time_ns(),
             "host": self._host.name,
             "boot_id": self._host.boot_id,
-            "cgroup": str(self.governor.cgroup),
-            "revision": self._revision,
-            "self_tests": self.governor.self_tests,
-            "rules": [rule.as_json() for rule in self.governor.status()],
+            "cgroup": str(self._cgroup),
+            "revision": self._desired.revision,
+            "self_tests": self.governor.self_tests if self.governor is not None else {},
+            "problem": problem,
+            "rules": rules,
         }
         try:
             self.state.tell(self.scope, body)
@@ -109,21 +137,31 @@ class Enforcement:
     def _with_hits(self, piece: Slice, clean: Callable[[str], str]) -> Slice:
         governor = self.governor
         assert governor is not None
-        for fact in piece.facts:
-            if isinstance(fact, Agent):
-                self._learn(governor, fact)
         hits = governor.hits() + governor.observe(piece)
         losses = self._losses(governor, piece.until_ns)
         if not hits:
             return replace(piece, facts=(*piece.facts, *losses)) if losses else piece
-        batch = governor.batch(hits, clean=clean)
+        batch = self._batch(hits, clean)
         return replace(piece, facts=(*piece.facts, *losses), effects={**piece.effects, "block": batch})
 
-    def _learn(self, governor: Governor, agent: Agent) -> None:
+    def _batch(self, hits: list[Hit], clean: Callable[[str], str]) -> pa.RecordBatch:
+        assert self.governor is not None
+        return self.governor.batch(hits, clean=clean)
+
+    def _see(self, piece: Slice) -> None:
+        """Take the names of agents over, before anything of the slice is matched."""
+        for fact in piece.facts:
+            if self.governor is not None and isinstance(fact, Agent):
+                for _, tgid, start_ns in self._running({fact.process_id}):
+                    self.governor.learn(tgid, fact.name, start_ns=start_ns)
+
+    def _running(self, ids: Container[int]) -> Iterator[tuple[int, int, int]]:
+        """The governed processes with these ids: (process id, tgid, start on the boot clock)."""
         mine = host_hash(self._host.boot_id)
-        for tgid, start_ns in governor.processes():
-            if process_id(mine, tgid, start_ns) == agent.process_id:
-                governor.learn(tgid, agent.name)
+        if self.governor is not None:
+            for tgid, start_ns in self.governor.processes():
+                if (found := process_id(mine, tgid, start_ns)) in ids:
+                    yield found, tgid, start_ns
 
     def _losses(self, governor: Governor, at_ns: int) -> tuple[Loss, ...]:
         now = governor.losses()

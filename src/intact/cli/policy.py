@@ -149,6 +149,9 @@ def status(state: State, file: str | None, as_json: bool) -> int:
     ]
     if rows:
         _print(rows, tuple(rows[0]))
+    for scope, body in scopes.items():
+        if body.get("problem"):
+            console().print(f"{safe(scope)}: revision {body['revision']} is not in effect: {safe(body['problem'])}")
     idle = sorted(names - {rule["policy"] for rule in found})
     if idle:
         console().print(f"asked for and in effect nowhere, since no scope holds it: {safe(', '.join(idle))}")

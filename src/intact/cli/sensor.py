@@ -15,9 +15,12 @@ from types import FrameType
 
 import typer
 
+from intact.assemble.redact import Redactor
+from intact.cli.sensor_governing import SensorEnforcement
 from intact.cli.terminal import safe
 from intact.collect.processes import environment_of
 from intact.collect.sensor import SensorCollector
+from intact.govern.configured import configured
 from intact.identify.endpoint import KNOWN_ENDPOINTS
 from intact.identify.registry import Mark, Registry
 from intact.model.config import Config, LogLevel, load_config
@@ -72,6 +75,7 @@ class Sensor:
         self._told: dict[int, str] = {}  # by agent, the role that the log has
         self._problem: str | None = None
         self._collector: SensorCollector | None = None
+        self._enforcement: SensorEnforcement | None = None
 
     def run(self) -> None:
         """From probes on to run closed."""
@@ -88,11 +92,16 @@ class Sensor:
                 registry=registry,
                 max_body_bytes=lambda: self._config.inputs.proc.ai_agent.payload_bound,
             )
-            run = self._directory.new_run(collector.host, name="sensor", command=["intact", "sensor"])
+            made = self._directory.new_run(collector.host, name="sensor", command=["intact", "sensor"])
+            run = replace(made, raw_reads=self._config.spool.raw_reads)
+            self._directory.save(run)
+            self._enforcement = SensorEnforcement(self._directory.path, cgroup, run.host, self._config)
+            self._enforcement.root_of = registry.root_of
             self._log(LogLevel.INFO, f"watching {cgroup or 'the host'}; run {run.id}")
             _tell_service_manager("READY=1")
             slices = front(collector.slices(lambda: self._stopping, interval_s=INTERVAL_S), run.host, settings=told)
-            self._write(slices, run, registry)
+            clean = Redactor(told.redaction_key).text
+            self._write(self._enforcement.watch(slices, clean=clean), run, registry)
             self._directory.save(replace(run, ended_ns=collector.now_ns(), exit_code=0, problem=self._problem))
             judged = collector.judgement.judged() if collector.judgement is not None else None
         stayed = f"; {judged.bytes:,} bytes of plaintext of others stayed in the kernel" if judged else ""
@@ -164,17 +173,20 @@ class Sensor:
             return
         self._manual_stamp = stamp
         registry.use(rules)
+        if wanted and self._enforcement is not None:
+            self._enforcement.use(self._config)
         if (before.scope, before.spool) != (self._config.scope, self._config.spool):
             self._log(LogLevel.WARNING, "a change of scope or spool needs a restart of the sensor")
         self._log(LogLevel.INFO, "config taken over" if wanted else "list of agents taken over")
 
     def _rules(self) -> RecognitionRules:
+        configured(self._config.inputs.proc.ai_agent.enforcement)  # what cannot be expressed is an error of the config
         agent, matchers = self._config.inputs.proc.ai_agent, self._config.inputs.proc.process_matcher
-        configured = tuple(
+        own = tuple(
             EndpointRule(path=path, form=PathForm.PREFIX, api="configured", score=0.7) for path in agent.http_endpoints
         )
         return RecognitionRules(
-            endpoints=(*(KNOWN_ENDPOINTS if agent.known_endpoints else ()), *configured),
+            endpoints=(*(KNOWN_ENDPOINTS if agent.known_endpoints else ()), *own),
             processes=tuple(
                 ProcessRule(match_on=each.match_type, pattern=each.match_regex)
                 for each in matchers

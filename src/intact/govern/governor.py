@@ -20,6 +20,7 @@ from intact.govern.layouts import COUNTERS, RULES, Member
 from intact.govern.observe import Observer
 from intact.govern.plan import (
     CGROUP,
+    EVERYONE,
     EXEC_KILL,
     FANOTIFY,
     NONE,
@@ -40,6 +41,7 @@ from intact.model.identity import host_hash, process_id
 from intact.model.slice import Host, Slice
 
 DRAIN_BYTES = 1 << 20
+HOST_SCOPE = "host scope: programs of a cgroup would hold for everybody; give scope.cgroup"
 NOT_LAUNCHED = "a filter can only be put on before the command starts, by intact record"
 
 
@@ -89,6 +91,9 @@ class Governor:
         self.cgroup = cgroup
         self.epoch = 1
         self.stall_s = STALL_S
+        self.agents_only = False  # rules hold for those that were learnt and what they make, not for all of the cgroup
+        self.names_of: Callable[[int], Sequence[str]] | None = None  # the agents in whose trees a process id is
+        self.is_host = cgroup == mount  # then nothing is attached to the cgroup, which is everybody's
         self.self_tests: dict[str, str] = {}
         self._policies = tuple(policies)
         self._host = host
@@ -104,7 +109,7 @@ class Governor:
         self._gate: Fanotify | None = None
         self._observer = Observer((), self._identity)
         self._buffer = np.empty(DRAIN_BYTES, np.uint8)
-        self._groups: dict[int, int] = {}  # tgid of an agent -> groups
+        self._agents: dict[tuple[int, int], tuple[str, int]] = {}  # tgid and start of an agent -> its name and groups
 
     def start(self) -> None:
         """Prove the mechanisms and put the rules into effect.
@@ -116,9 +121,14 @@ class Governor:
         try:
             self._kernel.load()
             self._scope = Scope(self._kernel)
+            if self.is_host:
+                self._unusable[CGROUP] = HOST_SCOPE
             self._prove()
             self._enter()
             self._apply()
+        except OSError as error:
+            self.close()
+            raise NotSupported(f"the self-test cannot be made here: {error}") from None
         except BaseException:
             self.close()
             raise
@@ -139,12 +149,20 @@ class Governor:
         """The seccomp filter that the command has to put on before it starts; empty if no rule asks for one."""
         return filter_of(self._filtered or ())
 
-    def learn(self, tgid: int, agent: str) -> None:
+    def learn(self, tgid: int, agent: str, *, start_ns: int = 0) -> None:
         """Rules for agents of this name hold for this process and its descendants from here on."""
         groups = self._plan.groups_of(agent)
-        if self._scope is not None and groups != self._groups.get(tgid, 1):
-            self._groups[tgid] = groups
+        _, before = self._agents.get((tgid, start_ns), ("", EVERYONE))
+        self._agents[tgid, start_ns] = agent, groups
+        if self._scope is not None and groups != before:
+            self._scope.join({tgid}, groups)  # what it makes from here on inherits
             self._scope.join(_descendants(tgid), groups)
+
+    def unlearn(self, tgid: int, *, start_ns: int = 0) -> None:
+        """Rules for agents hold for this process and its descendants no longer, as far as they are no agents themselves."""
+        if self._agents.pop((tgid, start_ns), None) is not None and self._scope is not None:
+            self._scope.part(_descendants(tgid), EVERYONE)
+            self._join_again()
 
     def hits(self) -> list[Hit]:
         """What the mechanisms did since the last call; kills whom a rule about addresses says to kill."""
@@ -223,11 +241,12 @@ class Governor:
         failures = self._kernel.attach()
         if failures:
             self._unusable[EXEC_KILL] = failures[0]
-        with bench(self.cgroup) as own:
+        with bench(self.cgroup / "intact" if self.is_host else self.cgroup) as own:
             self._scope.enter(own.cgroup)
             net = CgroupNet(self._kernel, self._scope)
             try:
-                net.attach(own.cgroup)
+                if not self.is_host:
+                    net.attach(own.cgroup)
             except NotSupported as error:
                 self._unusable[CGROUP] = str(error)
             try:
@@ -268,6 +287,14 @@ class Governor:
         if CGROUP not in self._unusable:
             self._net.attach(self.cgroup)
 
+    def _join_again(self) -> None:
+        """Every agent that still runs into the groups of the rules as they are now."""
+        alive = self.processes()
+        agents, self._agents = self._agents, {}
+        for (tgid, start_ns), (name, _) in agents.items():
+            if not start_ns or (tgid, start_ns) in alive:
+                self.learn(tgid, name, start_ns=start_ns)
+
     def _apply(self) -> None:
         assert self._scope is not None
         assert self._net is not None
@@ -275,6 +302,8 @@ class Governor:
         if len(plan.rules) > RULES:
             raise UsageError(f"{len(plan.rules)} rules; at most {RULES}")
         closed = [part for part in plan.parts if part.rule.fail == "closed"]
+        if closed and self.is_host:
+            raise NotSupported(f"rule {closed[0].rule.id} has fail: closed, which kills a cgroup; {HOST_SCOPE}")
         _refuse([part for part in closed if part.mechanism == NONE])
         self._net.apply(plan.of(CGROUP))
         ExecKill(self._scope).apply(plan.of(EXEC_KILL))
@@ -285,17 +314,22 @@ class Governor:
         if self._gate is not None:
             self._gate.apply(held, closed=bool(closed))
             _refuse([part for part in closed if part in held and part.index in self._gate.problems])
-        self._observer = Observer(plan.of(OBSERVE), self._identity)
+        self._observer = Observer(plan.of(OBSERVE), self._identity, self._governs)
         self._plan = plan
+        self._join_again()
 
     def _make_plan(self) -> Plan:
-        plan = make_plan(self._policies, self._unusable, program=self._program)
+        plan = self._planned(self._unusable)
         wanted = frozenset(change for part in plan.of(SECCOMP) for change in part.access)
         if self._filtered is None:
             self._filtered = wanted
         elif not wanted <= self._filtered:
-            plan = make_plan(self._policies, {**self._unusable, SECCOMP: NOT_LAUNCHED}, program=self._program)
+            plan = self._planned({**self._unusable, SECCOMP: NOT_LAUNCHED})
         return plan
+
+    def _planned(self, unusable: Mapping[str, str]) -> Plan:
+        known = self._plan.selectors
+        return make_plan(self._policies, unusable, program=self._program, selectors=known, agents_only=self.agents_only)
 
     def _rule_status(self, index: int) -> RuleStatus:
         rule = self._plan.rules[index]
@@ -333,6 +367,12 @@ class Governor:
         if self._scope is None or not map_lookup(self._scope.members, pid, member):
             return 0
         return process_id(host_hash(self._host.boot_id), member.tgid, member.start_ns)
+
+    def _governs(self, process: int, groups: int) -> bool:
+        """Whether a process, which may have ended, falls under rules for these groups."""
+        if self.names_of is None or groups & EVERYONE:
+            return True
+        return any(groups & self._plan.groups_of(name) for name in self.names_of(process))
 
     def _kill(self, pid: int) -> None:
         """SIGKILL to a process that is governed; a number that went to another is not."""

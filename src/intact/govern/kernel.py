@@ -80,6 +80,14 @@ class Scope:
                 member.groups |= groups
                 map_update(self.members, tid, member)
 
+    def part(self, tgids: set[int], groups: int) -> None:
+        """Leave all threads of these processes in these groups and in no others."""
+        for tid in map_keys(self.members):
+            member = Member()
+            if map_lookup(self.members, tid, member) and member.tgid in tgids:
+                member.groups = groups
+                map_update(self.members, tid, member)
+
 
 def zeroed(kernel: Kernel, name: str, slots: int) -> None:
     """Clear a per-CPU array of u64."""

@@ -37,10 +37,16 @@ _CHANGES = {
 class Observer:
     """The parts of rules that are watched for."""
 
-    def __init__(self, parts: Sequence[Part], identity: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        identity: Callable[[int], int],
+        governs: Callable[[int, int], bool] | None = None,
+    ) -> None:
         self._files = [part for part in parts if part.rule.file is not None]
         self._credentials = [part for part in parts if part.rule.credential is not None]
         self._identity = identity  # process_id of who has this pid now, 0 if it is nobody governed
+        self._governs = governs  # whether a process is in any of these groups
         self.counts: dict[int, int] = {}
 
     def observe(self, piece: Slice) -> list[Hit]:
@@ -61,6 +67,8 @@ class Observer:
             if part.rule.credential is None or not any(_changes(row, kind) for kind in part.rule.credential.change):
                 return None
         elif not _accesses(part, row, target) or not _named(part, row):
+            return None
+        if self._governs is not None and not self._governs(row["process_id"], part.groups):
             return None
         self.counts[part.index] = self.counts.get(part.index, 0) + 1
         outcome, number = "observed", 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from intact.govern.policy import Policy, Rule
+from intact.model.errors import UsageError
 
 CGROUP = "cgroup"  # connect, sendmsg, bind and sock_create programs
 FANOTIFY = "fanotify"  # permission events of inodes and directories
@@ -19,7 +20,9 @@ OBSERVED = "observed"
 NOT_ENFORCED = "not_enforced"
 
 EVERYONE = 1  # the group every member is in
+MOST_SELECTORS = 62
 
+_MANY_TREES = "tree is for commands that intact record starts; a sensor knows agents: use agent"
 _NO_LSM = "unlink and rename cannot be refused without an LSM, which this kernel does not let us load"
 _KILLED = "arguments are known when the image is loaded: killed before its first instruction, not refused"
 _BY_NAME = "a program by name alone is held by no inode: killed before its first instruction, not refused"
@@ -57,29 +60,45 @@ class Plan:
         return EVERYONE | sum(2 << i for i, pattern in enumerate(self.selectors) if fnmatchcase(agent, pattern))
 
 
-def make_plan(policies: Sequence[Policy], unusable: Mapping[str, str], *, program: str = "") -> Plan:
+def make_plan(
+    policies: Sequence[Policy],
+    unusable: Mapping[str, str],
+    *,
+    program: str = "",
+    selectors: Sequence[str] = (),
+    agents_only: bool = False,
+) -> Plan:
     """Choose a mechanism for each part of each rule.
 
     `unusable` maps a mechanism to why it cannot be used here; `program` is the first program of the tree, for rules by tree.
+    `selectors` are those of the plan before: the bits that processes have keep their meaning. With `agents_only` a rule that
+    names no agent is for any agent, and for nobody else.
+
+    Raises:
+        UsageError: rules name more agents than there are bits.
     """
     rules: list[Rule] = []
     parts: list[Part] = []
-    selectors: list[str] = []
+    names = list(selectors)
     for policy in policies:
         for rule in policy.rules:
-            if rule.agent is not None and rule.agent not in selectors:
-                selectors.append(rule.agent)
+            wanted = rule.agent or ("*" if agents_only else None)
+            if wanted is not None and wanted not in names:
+                names.append(wanted)
+            if len(names) > MOST_SELECTORS:
+                raise UsageError(f"more than {MOST_SELECTORS} names of agents in the rules of one scope; start it anew")
             index = len(rules)
             rules.append(rule)
-            groups = EVERYONE if rule.agent is None else 2 << selectors.index(rule.agent)
+            groups = EVERYONE if wanted is None else 2 << names.index(wanted)
             whole = Part(
                 index=index, rule=rule, policy=policy.name, mechanism=NONE, promise=NOT_ENFORCED, groups=groups
             )
             if rule.tree is not None and not _tree_matches(rule.tree, program):
-                parts.append(replace(whole, note=f"this tree runs {program or 'no known program'}, not {rule.tree}"))
+                runs = f"this tree runs {program or 'no known program'}, not {rule.tree}"
+                parts.append(replace(whole, note=_MANY_TREES if agents_only else runs))
                 continue
             parts += [_usable(part, unusable) for part in _TARGETS[rule.target](whole)]
-    return Plan(rules=tuple(rules), parts=tuple(parts), selectors=tuple(selectors))
+    return Plan(rules=tuple(rules), parts=tuple(parts), selectors=tuple(names))
 
 
 def _tree_matches(pattern: str, program: str) -> bool:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from intact.model.errors import UsageError
@@ -64,7 +65,7 @@ class ExecTarget(_Section):
 
 
 class SyscallTarget(_Section):
-    """Which system calls."""
+    """Which system calls: none can be held for a tree that others started, so naming one is an error and not a promise."""
 
     names: tuple[Literal["reboot", "init_module", "finit_module", "delete_module", "kexec_load"], ...] = ()
     symbols: tuple[str, ...] = ()
@@ -85,13 +86,22 @@ class Rule(_Section):
     scope: Annotated[Literal["ai_agent_tree"], BeforeValidator(_word)] = "ai_agent_tree"
     target_type: Annotated[Literal["exec", "syscall"], BeforeValidator(_word)] = "exec"
     action: Action = Action()
-    audit: bool = True
+    audit: bool = True  # taken and without effect: a hit is always told
     exec: ExecTarget = ExecTarget()
     syscall: SyscallTarget = SyscallTarget()
 
+    @model_validator(mode="after")
+    def _can_be_held(self) -> "Rule":
+        if self.target_type == "syscall" or self.syscall.names or self.syscall.symbols:
+            raise ValueError("rules on exec; a system call is held by no mechanism for a process that runs already")
+        target = self.exec
+        if not (target.exact or target.suffix or target.prefix or target.argv_matches or target.cmdline_prefixes):
+            raise ValueError("a rule whose exec names a path, an argument or the beginning of a command line")
+        return self
+
 
 class Enforcement(_Section):
-    """`inputs.proc.ai_agent.enforcement`."""
+    """`inputs.proc.ai_agent.enforcement`. A mechanism is chosen by its self-test: keys that choose one do nothing."""
 
     enabled: bool = False
     mode: Annotated[Literal["audit_only", "block"], BeforeValidator(_word)] = "audit_only"
@@ -177,9 +187,55 @@ class Scope(_Section):
 
 
 class Spool(_Section):
-    """How the sensor writes its segments."""
+    """How the sensor writes its segments, and what of them is stored. A change needs a restart."""
 
     segment_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 60
+    raw_reads: bool = False  # store reads and writes also as they came, in `file_event`
+
+
+class Webhook(_Section):
+    """`outputs.webhook`: hits of policies, posted as JSON."""
+
+    url: Annotated[str, Field(max_length=2048)] = ""
+    timeout_seconds: Annotated[Whole, Field(ge=1, le=60)] = 5
+    retries: Annotated[Whole, Field(ge=0, le=10)] = 3
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if url and (not usable or any(ord(c) <= 32 or ord(c) > 126 for c in url)):
+            raise ValueError("http://HOST[:PORT]/PATH or https://…, in ASCII, or nothing")
+        return url
+
+
+class Syslog(_Section):
+    """`outputs.syslog`: hits of policies, as RFC 5424."""
+
+    address: Annotated[str, Field(max_length=255)] = ""
+
+    @field_validator("address")
+    @classmethod
+    def _is_place(cls, address: str) -> str:
+        if (
+            address
+            and not address.startswith("/")
+            and not re.fullmatch(r"udp://(\[[0-9A-Fa-f:.]+\]|[^:/\s]+):\d{1,5}", address)
+        ):
+            raise ValueError("the path of a socket such as /dev/log, or udp://HOST:PORT, or nothing")
+        return address
+
+
+class Outputs(_Section):
+    """`outputs`: who else is told of hits; all of it may change while we run."""
+
+    webhook: Webhook = Webhook()
+    syslog: Syslog = Syslog()
+    queue: Annotated[Whole, Field(ge=1, le=65_536)] = 1024  # hits that wait; what is beyond is counted
 
 
 class LogLevel(StrEnum):
@@ -202,6 +258,7 @@ class Config(BaseSettings):
     inputs: Inputs = Inputs()
     scope: Scope = Scope()
     spool: Spool = Spool()
+    outputs: Outputs = Outputs()
     log_level: Annotated[LogLevel, BeforeValidator(_word)] = LogLevel.INFO
 
     @classmethod
