@@ -64,7 +64,7 @@ def ingest_run(database: Database, run: Run, back: Back, *, raw_reads: bool = Fa
         database: the store, open.
         run: which run.
         back: the stages behind the spool (`pipeline.back`); run from the first segment, so that they know what was before.
-        raw_reads: store reads and writes also as they came, in `file_event`.
+        raw_reads: store reads and writes also as they came, in `file_event`, whatever the run says of it.
     """
     going = run.is_going  # asked before the segments are listed: what was written till then is listed
     ingestion = Ingestion(database, run, raw_reads=raw_reads)
@@ -103,7 +103,7 @@ class Ingestion:
         self._ended = False
         self._memory = Memory()
         self._revision = 0
-        self._group = Group(run, self._done + 1, raw_reads=raw_reads)
+        self._group = Group(run, self._done + 1, raw_reads=raw_reads or run.raw_reads)
         self._is_told = done is not None  # whether the store knows that there is this run
 
     def take_all(self, back: Back, slices: Iterator[Slice]) -> None:

@@ -38,6 +38,7 @@ class Run:
     exit_code: int | None = None
     problem: str | None = None
     tenant_id: int = DEFAULT_TENANT
+    raw_reads: bool = False  # reads and writes are stored also as they came, in `file_event`
     intact_version: str = __version__
     directory: Path = Path()
 
@@ -243,6 +244,7 @@ def _run_of(body: dict[str, Any], directory: Path) -> Run:
         problem=body["problem"],
         intact_version=str(body["intact_version"]),
         tenant_id=int(body.get("tenant_id", DEFAULT_TENANT)),
+        raw_reads=body.get("raw_reads") is True,
         directory=directory,
     )
 
