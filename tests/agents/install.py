@@ -55,6 +55,11 @@ RELEASES: tuple[Release, ...] = (
     Release(name="openai-agents", registry="pypi", packages=("requirements_openai_agents.txt",), program="bin/python"),
 )
 NAMES = tuple(release.name for release in RELEASES)
+# What stands between an agent and a model: installed with them, run by a test of its own.
+GATEWAYS: tuple[Release, ...] = (
+    Release(name="litellm", registry="pypi", packages=("requirements_litellm.txt",), program="bin/litellm"),
+)
+INSTALLABLE = (*NAMES, *(release.name for release in GATEWAYS))
 
 
 def cache_dir() -> Path:
@@ -64,10 +69,10 @@ def cache_dir() -> Path:
 
 def release_of(name: str) -> Release:
     """The pinned release of one agent."""
-    for release in RELEASES:
+    for release in (*RELEASES, *GATEWAYS):
         if release.name == name:
             return release
-    raise InstallError(f"no agent is called {name!r}; known: {', '.join(NAMES)}")
+    raise InstallError(f"no agent is called {name!r}; known: {', '.join(INSTALLABLE)}")
 
 
 def program_of(name: str) -> Path | None:
@@ -135,9 +140,9 @@ def _run(name: str, argv: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Install the named agents (all by default), one line each."""
     parser = argparse.ArgumentParser(prog="python -m tests.agents.install", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(INSTALLABLE)} (default: all)")
     failed = 0
-    for name in parser.parse_args(argv).names or NAMES:
+    for name in parser.parse_args(argv).names or INSTALLABLE:
         try:
             print(f"{name}  {install(name)}", flush=True)
         except (InstallError, subprocess.TimeoutExpired) as error:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.install import NAMES, InstallError, cache_dir, install, main, program_of, release_of
+from tests.agents.install import INSTALLABLE, InstallError, cache_dir, install, main, program_of, release_of
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def fake_install(folder: Path, name: str, *, stamp: str) -> Path:
 
 
 def test_every_version_is_pinned() -> None:
-    for name in NAMES:
+    for name in INSTALLABLE:
         release = release_of(name)
         packages = list(release.packages)
         if release.registry == "pypi":

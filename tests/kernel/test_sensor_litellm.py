@@ -1,7 +1,6 @@
 """A real gateway, the LiteLLM proxy with TLS on both sides, is told as a proxy from its first call on."""
 
 import json
-import os
 import socket
 import subprocess
 import threading
@@ -10,18 +9,20 @@ from pathlib import Path
 import pytest
 
 from intact.model.facts import Agent
+from tests.agents.install import program_of
 from tests.kernel.watching import Watch
 from tests.standin.certificates import make_certificates
 from tests.standin.script import Script, Step
 from tests.standin.standin import Standin
 
-# A venv of its own: python3 -m venv V && V/bin/pip install 'litellm[proxy]'; INTACT_LITELLM=V/bin/litellm
-LITELLM = os.environ.get("INTACT_LITELLM", "")
+LITELLM = str(program_of("litellm") or "")
 START_S = 120.0
 CALLS = 3
 
 
-@pytest.mark.skipif(not LITELLM, reason="INTACT_LITELLM does not name a litellm program")
+@pytest.mark.kernel
+@pytest.mark.agents
+@pytest.mark.skipif(not LITELLM, reason="litellm is not installed: python -m tests.agents.install litellm")
 def test_litellm_is_a_proxy(tmp_path: Path) -> None:
     keys = make_certificates(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
