@@ -4,7 +4,7 @@ import re
 from itertools import accumulate
 
 from intact.assemble.coding import CodingError, decoder
-from intact.assemble.http1 import Body, End, Gap, Lost, Malformed, MessageReader, RequestHead, ResponseHead, header
+from intact.assemble.http1 import Body
 from intact.assemble.scanner import Scanner
 from intact.assemble.secret_rules import SECRET_HEADER, SECRET_PARAMETER
 from intact.assemble.split_secrets import SplitSecret, ranges_in, split_secrets
@@ -48,37 +48,11 @@ def redact_arguments(data: bytes, *, scanner: Scanner | None = None) -> bytes:
     return _filled(data, ranges)
 
 
-def redact_stream(pieces: list[bytes]) -> list[bytes]:
-    """The pieces of one direction of a connection, each of its length, without secrets, also those that lie across pieces."""
-    data = b"".join(pieces)
-    clean = _filled(data, _ranges(data, Scanner()))
-    cut, at = [], 0
-    for piece in pieces:
-        cut.append(clean[at : at + len(piece)])
-        at += len(piece)
-    return cut
-
-
 def _filled(data: bytes, ranges: list[Range]) -> bytes:
     filled = bytearray(data)
     for start, end in ranges:
         filled[start:end] = FILLER * (end - start)
     return bytes(filled)
-
-
-def _ranges(data: bytes, scanner: Scanner) -> list[Range]:
-    ranges = head_ranges(data, scanner)
-    coding, body = "", list[Body]()
-    reader = MessageReader()
-    for event in [*reader.feed(data), *reader.close()]:
-        if isinstance(event, RequestHead | ResponseHead):
-            coding, body = header(event.headers, "content-encoding"), []
-        elif isinstance(event, Body):
-            body.append(event)
-        elif isinstance(event, End | Gap | Lost | Malformed) and body:
-            ranges += body_ranges(body, coding, scanner)
-            body = []
-    return ranges
 
 
 def head_ranges(data: bytes, scanner: Scanner) -> list[Range]:

@@ -30,7 +30,6 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 
 # What the iterators may write about processes that were there before us: 64 Ki processes of the smallest class.
 ITERATOR_BYTES = 16 << 20
-LOG_LINES = 12
 
 if TYPE_CHECKING:  # the recorder begins to load before it imports numpy
     import numpy as np
@@ -276,7 +275,3 @@ class Loader:
         lines = [line.strip() for line in self.log().splitlines() if line.strip()]
         named = next((line.removeprefix("libbpf: ") for line in lines if "failed" in line or "unknown" in line), "")
         return f" ({named})" if named else ""
-
-    def log_tail(self) -> str:
-        """The last lines of the log, for `-v`."""
-        return "\n".join(self.log().splitlines()[-LOG_LINES:])

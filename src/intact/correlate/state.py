@@ -59,15 +59,6 @@ class Node:
     cold: list[Any] = field(default_factory=list)  # id arrays
     cold_lost: int = 0
 
-    def argv_at(self, at_ns: int) -> tuple[str, ...]:
-        """The command line of the image that ran at that time."""
-        found: tuple[str, ...] = ()
-        for exec_ns, argv in self.execs:
-            if exec_ns > at_ns and found:
-                break
-            found = argv
-        return found
-
     @property
     def argv(self) -> tuple[str, ...]:
         """The last command line, inherited over forks."""

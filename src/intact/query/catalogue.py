@@ -10,7 +10,6 @@ from intact.model.errors import UsageError
 from intact.query.enums import ENUMERATIONS, Enumeration, Label
 from intact.store.tables import TABLES, Column, Table
 
-LANGUAGES = ("en", "zh")
 _SIDES = {"_0": Label(" (client side)", "（客户端）"), "_1": Label(" (server side)", "（服务端）")}
 _LENGTH = 7
 

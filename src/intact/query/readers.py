@@ -58,11 +58,6 @@ class Readers:
                 self._free.get(timeout=CLOSE_S).close()
 
 
-def is_answering(database: Database) -> bool:
-    """Whether the store answers the simplest question."""
-    return bool(database.rows("SELECT 1 AS one").num_rows)
-
-
 def engine_rows(database: Database, setup: list[str], sql: str, output: str, parameters: dict[str, Any]) -> bytes:
     """What the engine says to one statement of the store's owner, after `setup`, as bytes of the format `output`.
 
