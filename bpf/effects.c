@@ -21,4 +21,4 @@
 #include "alive.bpf.c"
 #include "dispatch.bpf.c"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";

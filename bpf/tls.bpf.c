@@ -225,4 +225,4 @@ int BPF_PROG(tls_exit_known, struct task_struct *task) {
     return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";

@@ -1,4 +1,6 @@
-/* Open, load, attach, detach. The rings are in rings.c. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Open, load, attach, detach. The rings are in rings.c. */
 #include "loader.h"
 #include "rings.h"
 #include "uprobes.h"

@@ -1,4 +1,6 @@
-/* Loads the linked kernel object, attaches it to one cgroup's processes, and copies its rings out. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loads the linked kernel object, attaches it to one cgroup's processes, and copies its rings out. */
 #ifndef INTACT_LOADER_H
 #define INTACT_LOADER_H
 

@@ -1,4 +1,6 @@
-/* Feature probes. The empty programs return 0 and look at nothing; they are attached for less than a millisecond. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Feature probes. The empty programs return 0 and look at nothing; they are attached for less than a millisecond. */
 #include "probe.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
-/* What this kernel can do, found out by doing it with programs that do nothing. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What this kernel can do, found out by doing it with programs that do nothing. */
 #ifndef INTACT_PROBE_H
 #define INTACT_PROBE_H
 

@@ -1,4 +1,6 @@
-/* The consumer's side of a BPF ring buffer (Documentation/bpf/ringbuf.rst): page 0 is ours, the next is the producer's,
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The consumer's side of a BPF ring buffer (Documentation/bpf/ringbuf.rst): page 0 is ours, the next is the producer's,
  * then the data. The kernel would map the data a second time behind the first, so that no record wraps; every page of
  * it counts as resident from the start, so it is mapped once and a record that wraps is copied in two parts. */
 #include "rings.h"

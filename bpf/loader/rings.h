@@ -1,4 +1,6 @@
-/* A BPF ring buffer seen from its consumer: positions and records, no callback a record. */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A BPF ring buffer seen from its consumer: positions and records, no callback a record. */
 #ifndef INTACT_RINGS_H
 #define INTACT_RINGS_H
 
