@@ -150,6 +150,9 @@ int sock_create(struct bpf_sock *socket) {
     __u32 kind = socket->type, protocol = socket->protocol;
     if ((kind == SOCK_STREAM && protocol == IPPROTO_TCP) || (kind == SOCK_DGRAM && protocol == IPPROTO_UDP))
         return 1;
+    struct govern_member *member = member_now();
+    if (member && !(member->groups & settings->plain_groups))
+        return 1;
     struct net_try attempt = {.rule = settings->plain_rule, .verdict = ACTION_DENY, .protocol = protocol};
     count_hit(attempt.rule);
     tell_net(&attempt, HIT_SOCKET, kind);
@@ -238,4 +241,4 @@ int BPF_PROG(on_move, struct cgroup *group, const char *path, struct task_struct
     return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";

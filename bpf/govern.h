@@ -42,6 +42,7 @@ struct govern_config {
     __u32 plain_rule;    /* the rule to name for it */
     __u32 hold;          /* kill who moves a member out of the cgroup */
     __u32 strict;        /* exec whose arguments could not be read whole: treat as a match */
+    __u64 plain_groups;  /* for whom plain_sockets holds */
 };
 
 /* Entries of one rule stand together, its exceptions first; the first that matches decides for the rule. */

@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 
 from intact.collect.loader import NATIVE
+from tests.govern.governed import copy_of
 from tests.kernel.watching import ENVIRONMENT, INTACT, Program, Watch
 
 pytestmark = pytest.mark.skipif(
     not (NATIVE / "govern.bpf.o").exists(), reason="the kernel object of enforcement was not built: make -C bpf"
 )
 
-# Tries to connect each time it is sent a line, and says how that went.
+# Tries to connect, or to run something, each time it is sent a line, and says how that went.
 CONNECTS = """
-import errno, socket, subprocess, sys
+import errno, json, socket, subprocess, sys
 code = '''
 import errno, socket, sys
 try:
@@ -34,6 +35,12 @@ print("there", flush=True)
 for line in sys.stdin:
     if not line.strip():
         break
+    if line.startswith("["):
+        try:
+            print(subprocess.run(json.loads(line), stdout=-3, stderr=-3).returncode, flush=True)
+        except OSError as error:
+            print(errno.errorcode.get(error.errno), flush=True)
+        continue
     out = subprocess.run([sys.executable, "-I", "-S", "-c", code, line.strip()], capture_output=True, text=True)
     print(out.stdout.strip(), flush=True)
 """
@@ -123,8 +130,12 @@ def rows(watch: Watch, family: str) -> list[dict[str, Any]]:
 
 
 def connect(program: Program, port: int) -> str:
+    return ask(program, str(port))
+
+
+def ask(program: Program, line: str) -> str:
     assert program.process.stdin is not None
-    program.process.stdin.write(f"{port}\n")
+    program.process.stdin.write(f"{line}\n")
     program.process.stdin.flush()
     return program.says()
 
@@ -214,3 +225,41 @@ def test_the_mode_of_the_config_counts_and_is_reloaded(
     assert connect(program, place) == "EPERM"  # known as an agent from before
     program.go_on()
     program.end()
+
+
+def test_programs_are_held_and_secrets_are_not_told(watch: Watch, receiver: Receiver, tmp_path: Path) -> None:
+    held, seen = copy_of("/bin/true", tmp_path / "held"), copy_of("/bin/true", tmp_path / "seen")
+    program, other = agent(watch), watch.run(sys.executable, "-I", "-S", "-c", CONNECTS)
+    assert other.says() == "there"
+    file = tmp_path / "policy.yaml"
+    rules = [
+        {"id": "held", "exec": {"path": str(held)}, "action": "deny"},
+        {"id": "seen", "exec": {"path": str(seen)}, "action": "audit"},
+        {"id": "nowhere", "connect": {"address": "192.0.2.1"}, "action": "deny"},
+    ]
+    file.write_text(json.dumps({"name": "programs", "rules": rules}))
+    policy(watch, "apply", str(file))
+    watch.wait(lambda: "held" in effective(watch))
+    secret = "sk-ant-api03-" + "Zq8Lw2Xc" * 11 + "AA"
+    ping = [sys.executable, "-I", "-S", "-c", "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 255)"]
+    assert ask(program, json.dumps([str(held)])) == "EPERM"
+    assert ask(program, json.dumps([str(seen), secret])) == "0"
+    assert ask(program, json.dumps(ping)) == "1"
+    assert ask(other, json.dumps([str(held)])) == "0"
+    assert ask(other, json.dumps(ping)) == "0"
+
+    def told() -> dict[str, Any]:
+        return {hit["rule_id"]: hit for post in receiver.posts for hit in post["hits"]}
+
+    watch.wait(lambda: {"held", "seen", "nowhere"} <= told().keys())
+    assert told()["held"]["outcome"] == "prevented"
+    assert told()["seen"]["argv"][0] == str(seen)
+    assert "REDACTED" in told()["seen"]["argv"][1]
+    assert secret not in json.dumps(receiver.posts)
+    assert secret not in str(rows(watch, "block"))
+    policy(watch, "remove", "programs")
+    watch.wait(lambda: "held" not in effective(watch))
+    assert ask(program, json.dumps([str(held)])) == "0"
+    for each in (program, other):
+        each.go_on()
+        each.end()

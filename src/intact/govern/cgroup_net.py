@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from intact.govern.bpf_calls import link_cgroup
@@ -67,6 +69,7 @@ class CgroupNet:
         self._scope.set_entries("net_entries", entries)
         settings.net_entries = len(entries)
         settings.plain_sockets = bool(refusing)
+        settings.plain_groups = reduce(or_, (part.groups for part in refusing), 0)
         settings.plain_rule = refusing[0].index if refusing else 0
         settings.hold = any(part.promise == PREVENTED for part in parts)
         self._scope.write()

@@ -67,6 +67,7 @@ class Config(Structure):
         ("plain_rule", c_uint32),
         ("hold", c_uint32),
         ("strict", c_uint32),
+        ("plain_groups", c_uint64),
     ]
 
 
