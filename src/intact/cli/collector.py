@@ -83,13 +83,16 @@ class Summary:
             self.effects += sum(batch.num_rows for batch in part.effects.values())
             yield part
 
-    def text(self, took_ns: int) -> str:
+    def text(self, took_ns: int, problem: str | None = None) -> str:
         parts = [
             plural(len(self.calls), "call"),
             plural(len(self.tool_calls), "tool call"),
             plural(self.effects, "effect"),
         ]
         verdict = "complete" if not self.lost else f"{plural(self.lost, 'thing')} lost or not heard"
+        if problem:
+            # Not all that was seen could be kept; how much is in the ledger.
+            return f"saw {', '.join(parts)} in {duration(took_ns)}; incomplete"
         return f"recorded {', '.join(parts)} in {duration(took_ns)}; {verdict}"
 
 
@@ -146,7 +149,7 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
             close_capture(capture, run)
         print(own_cost(), file=sys.stderr)
         if problem:
-            pipe.say(error=problem, text=summary.text(ended_ns - run.started_ns))
+            pipe.say(error=problem, text=summary.text(ended_ns - run.started_ns, problem))
         else:
             pipe.say(text=summary.text(ended_ns - run.started_ns), notes=summary.unheard)
     finally:
