@@ -28,6 +28,7 @@ BENCHES = (
     Bench("latency", "bench.latency"),
     Bench("overhead", "bench.overhead"),
     Bench("query", "bench.query"),
+    Bench("sensor", "bench.sensor"),
     Bench("throughput", "bench.throughput"),
 )
 
