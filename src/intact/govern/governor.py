@@ -41,6 +41,7 @@ from intact.model.identity import host_hash, process_id
 from intact.model.slice import Host, Slice
 
 DRAIN_BYTES = 1 << 20
+MOST_AGENTS = 4_096  # remembered, before those that have ended are forgotten
 HOST_SCOPE = "host scope: programs of a cgroup would hold for everybody; give scope.cgroup"
 NOT_LAUNCHED = "a filter can only be put on before the command starts, by intact record"
 
@@ -153,6 +154,9 @@ class Governor:
         """Rules for agents of this name hold for this process and its descendants from here on."""
         groups = self._plan.groups_of(agent)
         _, before = self._agents.get((tgid, start_ns), ("", EVERYONE))
+        if len(self._agents) >= MOST_AGENTS:
+            alive = self.processes()
+            self._agents = {key: value for key, value in self._agents.items() if key in alive}
         self._agents[tgid, start_ns] = agent, groups
         if self._scope is not None and groups != before:
             self._scope.join({tgid}, groups)  # what it makes from here on inherits
