@@ -1,6 +1,7 @@
 """The `intact` command: finds the file of the command asked for, and turns errors into one line and an exit code."""
 
 import importlib
+import logging
 import os
 import sys
 from typing import NamedTuple
@@ -34,6 +35,7 @@ COMMANDS = (
     Command("policy", "intact.cli.policy"),
     Command("agents", "intact.cli.agents"),
     Command("sensor", "intact.cli.sensor"),
+    Command("config", "intact.cli.config"),
     Command("serve", "intact.cli.serve"),
     Command("token", "intact.cli.token"),
     Command("doctor", "intact.cli.doctor"),
@@ -66,9 +68,18 @@ def _nothing() -> None:
     raise typer.Exit(2)
 
 
+def without_verbose(argv: list[str]) -> list[str]:
+    """The arguments without `-v`, which every command takes: it shows the log. `record` has one of its own meaning."""
+    if argv[:1] == ["record"] or not {"-v", "--verbose"} & set(argv):
+        return argv
+    os.environ["INTACT_DEBUG"] = "1"
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    return [argument for argument in argv if argument not in ("-v", "--verbose")]
+
+
 def main() -> None:
     """Entry point. Exit codes: 0 success, 2 wrong use, 1 a failure explained in one line; `record` gives its child's."""
-    argv = sys.argv[1:]
+    argv = without_verbose(sys.argv[1:])
     try:
         app = build_app(argv)
         code = typer.main.get_command(app).main(args=argv or ["--help"], prog_name="intact", standalone_mode=False)

@@ -5,7 +5,7 @@ A variable is the path of its key in capitals with two underscores for each dot:
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from intact.model.errors import UsageError
 from intact.model.recognition import MatchOn
@@ -294,7 +294,7 @@ def load_config(path: Path | None = None, *, environ: Mapping[str, str] = os.env
     Raises:
         UsageError: it cannot be read, a key is not known or a value not allowed; names key, value and what is allowed.
     """
-    found = path or next((each for each in DEFAULT_FILES if each.exists()), None)
+    found = config_file(path)
     values = {} if found is None else _read(found)
     _check_variables(environ)
     try:
@@ -304,6 +304,29 @@ def load_config(path: Path | None = None, *, environ: Mapping[str, str] = os.env
         raise UsageError(where + "; ".join(_problems(error))) from None
     except Exception as error:  # a variable that holds no JSON where a list is due
         raise UsageError(f"the config cannot be read: {' '.join(str(error).split())[:300]}") from None
+
+
+def config_file(path: Path | None = None) -> Path | None:
+    """The file that is read: this one, else that of the usual place, if there is one."""
+    return path or next((each for each in DEFAULT_FILES if each.exists()), None)
+
+
+def origins(keys: Iterable[str], path: Path | None = None) -> dict[str, Literal["default", "file", "environment"]]:
+    """Where the value in force of each key comes from; the config has been loaded before."""
+    found = config_file(path)
+    file = {} if found is None else _read(found)
+    environment = EnvSettingsSource(Config)()
+    return {
+        key: "environment" if _gives(environment, key) else "file" if _gives(file, key) else "default" for key in keys
+    }
+
+
+def _gives(values: object, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(values, Mapping) or part not in values:
+            return False
+        values = values[part]
+    return True
 
 
 def _read(path: Path) -> dict[str, Any]:
