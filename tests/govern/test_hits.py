@@ -1,12 +1,13 @@
 """Hits: what the kernel side wrote becomes one fact with its rule, its mechanism and what came of it."""
 
+import os
 from ctypes import sizeof
 from dataclasses import replace
 
 import pytest
 
 from intact.govern import layouts
-from intact.govern.hits import hit_of_record, rows
+from intact.govern.hits import hit_of_gate, hit_of_record, rows
 from intact.govern.layouts import EXEC_PATH_ROOM, Action, HitKind, Outcome
 from intact.govern.plan import make_plan
 from intact.model.identity import host_hash, process_id
@@ -18,9 +19,9 @@ REBOOT = {"id": "block-reboot", "exec": {"path": "/sbin/reboot", "argv": [{"is":
 RECORD_BYTES = 1024
 
 
-def record_of(action: Action, outcome: Outcome, *, result: int = 0) -> bytes:
+def record_of(action: Action, outcome: Outcome, *, result: int = 0, argv: bytes = b"reboot\0now\0") -> bytes:
     """`reboot now`, as the program at exec tells it."""
-    path, argv = b"/sbin/reboot", b"reboot\0now\0"
+    path = b"/sbin/reboot"
     head = layouts.Hit(
         ktime_ns=5, start_ns=3, tgid=13, tid=14, uid=1, gid=2, rule=0, result=result, kind=HitKind.EXEC, action=action,
         outcome=outcome, path_length=len(path), argv_length=len(argv), comm=b"reboot",
@@ -72,3 +73,19 @@ def test_a_record_too_short_is_an_error() -> None:
 def test_a_record_of_a_rule_that_is_gone_has_no_name_made_up() -> None:
     hit = hit_of_record(record_of(Action.DENY, Outcome.PREVENTED), make_plan([], {}), HOST)
     assert (hit.rule_id, hit.policy) == ("", "")
+
+
+def test_bytes_that_are_no_text_read_as_elsewhere() -> None:
+    plan = make_plan([policy({**REBOOT, "action": "deny"})], {})
+    hit = hit_of_record(record_of(Action.DENY, Outcome.PREVENTED, argv=b"reboot\0n\xffw \xc3\xa4\0"), plan, HOST)
+    assert hit.argv == ("reboot", "n\\xffw ä")
+    told = {"rule": 0, "kind": "open", "tgid": 1, "tid": 1, "start_ns": 1, "ktime_ns": 1}
+    assert hit_of_gate({**told, "path": os.fsdecode(b"/x/\xfe\xc3\xa4")}, plan, HOST).path == "/x/\\xfeä"
+    rows([hit], epoch=1).validate(full=True)
+
+
+def test_a_hit_tells_the_parent_that_is_known() -> None:
+    plan = make_plan([policy({**REBOOT, "action": "deny"})], {})
+    hit = hit_of_record(record_of(Action.DENY, Outcome.PREVENTED), plan, HOST)
+    (row,) = rows([replace(hit, ppid=12)], epoch=1).to_pylist()
+    assert (row["pid"], row["ppid"]) == (13, 12)

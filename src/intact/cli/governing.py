@@ -12,7 +12,8 @@ import pyarrow as pa
 from intact.collect.cgroup import cgroup2_mount
 from intact.collect.loader import NATIVE, Loader
 from intact.govern.governor import Governor
-from intact.govern.hits import Hit
+from intact.govern.hits import Hit, rows
+from intact.govern.parents import Parents
 from intact.govern.policy import Policy, read_policy
 from intact.govern.state import Desired, State
 from intact.model.errors import IntactError
@@ -33,16 +34,27 @@ class Enforcement:
         self._host = host
         self._lost: dict[str, int] = {}
         self._told = 0.0
+        self._parents = Parents()
+        self._waiting: list[Hit] = []
+        self._epoch = 0  # of the rules that were last in effect
         self._cgroup, self._program = cgroup, program
         self.scope = self._scope_name()
         self.governor: Governor | None = None
+        self._started = False  # the command: what it has to put on before that can be put on no longer
         self._desired = self._first()
         self._take(self._desired)
+        self._started = True
 
     @property
     def filter(self) -> bytes:
         """What the command has to put on before it starts."""
         return self.governor.filter() if self.governor is not None else b""
+
+    @property
+    def allowed(self) -> dict[str, Any] | None:
+        """The allow-list that the command has to put on before it starts, if there is one."""
+        allowed = self.governor.allowed() if self.governor is not None else None
+        return allowed.as_json() if allowed is not None else None
 
     def watch(self, slices: Iterator[Slice], *, clean: Callable[[str], str] = str) -> Iterator[Slice]:
         """Pass the slices on with the hits of their time as effects of the family `block`."""
@@ -51,9 +63,11 @@ class Enforcement:
             for piece in slices:
                 self._keep_up()
                 self._see(piece)
+                if self.governor is not None:
+                    self._parents.learn(piece)
                 until_ns = piece.until_ns
-                yield self._with_hits(piece, clean) if self.governor is not None else piece
-            if self.governor is not None and (hits := self.governor.finish()):
+                yield self._with_hits(piece, clean) if self.governor is not None or self._waiting else piece
+            if hits := [*self._waiting, *(self.governor.finish() if self.governor is not None else ())]:
                 batch = self._batch(hits, clean)
                 until_ns = max(until_ns, max(hit.at_ns for hit in hits) + 1)
                 yield Slice(until_ns=until_ns, effects={"block": batch})
@@ -84,6 +98,8 @@ class Enforcement:
         elif policies:
             self._start(policies)
             self._tell()
+        if self.governor is not None:
+            self._epoch = self.governor.epoch
 
     def _start(self, policies: tuple[Policy, ...]) -> None:
         self.governor = self._governor(policies)
@@ -95,7 +111,10 @@ class Enforcement:
 
     def _governor(self, policies: tuple[Policy, ...]) -> Governor:
         kernel = Loader(OBJECT)
-        return Governor(self._cgroup, policies, self._host, kernel=kernel, mount=cgroup2_mount(), program=self._program)
+        mount, program = cgroup2_mount(), self._program
+        governor = Governor(self._cgroup, policies, self._host, kernel=kernel, mount=mount, program=program)
+        governor.launches = program is not None and not self._started
+        return governor
 
     def _keep_up(self) -> None:
         now = time.monotonic()
@@ -135,18 +154,33 @@ class Enforcement:
             print(str(error), file=sys.stderr)  # the rules hold all the same
 
     def _with_hits(self, piece: Slice, clean: Callable[[str], str]) -> Slice:
-        governor = self.governor
-        assert governor is not None
-        hits = governor.hits() + governor.observe(piece)
-        losses = self._losses(governor, piece.until_ns)
+        governor, hits, losses = self.governor, list[Hit](), tuple[Loss, ...]()
+        if governor is not None:
+            hits = governor.hits() + governor.observe(piece)
+            losses = self._losses(governor, piece.until_ns)
+        hits = self._at_hand(hits, piece.until_ns)
         if not hits:
             return replace(piece, facts=(*piece.facts, *losses)) if losses else piece
         batch = self._batch(hits, clean)
         return replace(piece, facts=(*piece.facts, *losses), effects={**piece.effects, "block": batch})
 
+    def _at_hand(self, hits: list[Hit], until_ns: int) -> list[Hit]:
+        """Hits to tell now. One of a process whose making is told only with the next slice waits for that."""
+        hits, self._waiting = [*self._waiting, *hits], []
+        told = []
+        for hit in hits:
+            if hit.at_ns < until_ns or self._parent(hit):
+                told.append(hit)
+            else:
+                self._waiting.append(hit)
+        return told
+
+    def _parent(self, hit: Hit) -> int:
+        found = self._parents.of(hit.process_id)
+        return found if found or self.governor is None else self.governor.parent(hit.pid, hit.process_id)
+
     def _batch(self, hits: list[Hit], clean: Callable[[str], str]) -> pa.RecordBatch:
-        assert self.governor is not None
-        return self.governor.batch(hits, clean=clean)
+        return rows([replace(hit, ppid=self._parent(hit)) for hit in hits], epoch=self._epoch, clean=clean)
 
     def _see(self, piece: Slice) -> None:
         """Take the names of agents over, before anything of the slice is matched."""

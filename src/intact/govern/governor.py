@@ -199,6 +199,14 @@ class Governor:
         """Hits as a batch of the family `block`; `clean` removes secrets from paths and arguments."""
         return rows(hits, epoch=self.epoch, clean=clean)
 
+    def parent(self, pid: int, process: int) -> int:
+        """The pid of the parent of a governed process that runs still, 0 if it does not, or its number went to another."""
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return 0
+        return int(fields[1]) if len(fields) > 1 and self._identity(pid) == process else 0
+
     def processes(self) -> set[tuple[int, int]]:
         """Who is governed now: (tgid, start on the boot clock)."""
         found: set[tuple[int, int]] = set()

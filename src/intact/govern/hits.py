@@ -2,6 +2,7 @@
 
 import ctypes
 import ipaddress
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,7 @@ class Hit:
     pid: int
     tid: int
     at_ns: int
+    ppid: int = 0  # of the process that made it; told by the tree of processes, 0 if that does not know
     result: int = 0  # what the program was told: a negative errno, 0 if nothing was refused
     signal: int = 0  # that it was sent
     uid: int = 0
@@ -112,7 +114,7 @@ def hit_of_gate(told: dict[str, Any], plan: Plan, host: Host) -> Hit:
         at_ns=told["ktime_ns"] + host.boot_offset_ns,
         result=-EPERM,
         signal=9 if kill else 0,
-        path=told["path"].encode("utf-8", "replace").decode(),
+        path=_text(os.fsencode(told["path"])),
     )
 
 
@@ -128,7 +130,6 @@ def rows(hits: Sequence[Hit], *, epoch: int, clean: Callable[[str], str] = str) 
             "target_type": hit.target,
             "guarantee": _GUARANTEES[hit.outcome],
             "errno": -hit.result if hit.outcome == "prevented" else 0,
-            "ppid": 0,
             "exe": clean(hit.path) if hit.target == "exec" else "",
             "path": clean(hit.path),
             "argv": [clean(argument) for argument in hit.argv],
@@ -147,4 +148,5 @@ def _address(raw: bytes) -> str:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
+    """As `decode` tells it elsewhere: bytes that are no UTF-8 become \\xNN."""
+    return raw.decode("utf-8", "backslashreplace")
