@@ -7,6 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from intact.cli.main import build_app
+from intact.govern.hits import _GUARANTEES, _TARGETS
+from intact.govern.layouts import Action, Outcome
+from intact.govern.observe import _KINDS
+from intact.govern.plan import CGROUP, EXEC_KILL, FANOTIFY, OBSERVE, SECCOMP
 from intact.model.effects import Kind
 from intact.model.errors import UsageError
 from intact.query.catalogue import as_rows, catalogue, described, entry, line_of
@@ -55,6 +59,15 @@ def test_enumerations_have_both_languages() -> None:
     assert {kind.label for kind in Kind} == set(ENUMERATIONS["kind"])
     used = {tag.enum for each in catalogue().values() for tag in each.tags if tag.enum}
     assert used == set(ENUMERATIONS)
+
+
+def test_what_a_hit_of_a_policy_tells_has_labels() -> None:
+    targets = {*_TARGETS.values(), *_KINDS.values()}
+    assert targets == set(ENUMERATIONS["target_type"]) <= set(ENUMERATIONS["event_type"])
+    assert {CGROUP, FANOTIFY, EXEC_KILL, OBSERVE, SECCOMP, "landlock"} == set(ENUMERATIONS["mechanism"])
+    assert set(_GUARANTEES) == set(ENUMERATIONS["outcome"]) == {outcome.name.lower() for outcome in Outcome}
+    assert set(_GUARANTEES.values()) == set(ENUMERATIONS["guarantee"])
+    assert {action.name.lower() for action in Action} - {"except"} == set(ENUMERATIONS["action"])
 
 
 def test_the_business_type_of_a_process_is_a_tag() -> None:

@@ -70,6 +70,18 @@ _PERMISSION_CALLS = (
     ),
     "exec",
 )
+# What a rule of a policy is about; also the type of such an event.
+_TARGETS: dict[int | str, Label] = {
+    "exec": _KINDS["exec"],
+    "open": _KINDS["file_open"],
+    "delete": _KINDS["file_delete"],
+    "rename": _KINDS["file_rename"],
+    "connect": _KINDS["connect"],
+    "bind": _KINDS["bind"],
+    "socket": Label("Socket", "创建套接字"),
+    "credential": Label("Credentials", "凭证"),
+    "cgroup": Label("Leaving the cgroup", "离开 cgroup"),
+}
 _EVENT_TYPES: dict[int | str, Label] = {
     **{
         kind.label.removeprefix("file_"): _KINDS[kind.label]
@@ -79,12 +91,7 @@ _EVENT_TYPES: dict[int | str, Label] = {
     **{f"permop{call}": Label(call, f"{call} 变更凭证") for call in _PERMISSION_CALLS},
     **{f"proclifecycle{kind}": _KINDS[kind] for kind in ("fork", "exec", "exit")},
     **{kind: _KINDS[kind] for kind in ("connect", "accept", "bind", "listen", "send", "close", "signal")},
-    "syscall": Label("System call", "系统调用"),
-    "file": Label("File", "文件"),
-    "net": Label("Network", "网络"),
-    "credential": Label("Credentials", "凭证"),
-    "unknown": Label("Unknown", "未知"),
-    "exec": _KINDS["exec"],
+    **_TARGETS,
 }
 ENUMERATIONS: Mapping[str, Enumeration] = {
     "biz_type": {0: Label("Default", "默认"), 1: Label("AI-Agent", "智能体")},
@@ -133,36 +140,24 @@ ENUMERATIONS: Mapping[str, Enumeration] = {
     },
     "sock_kind": {1: Label("Stream", "流"), 2: Label("Datagram", "数据报"), 3: Label("Raw", "原始")},
     "role": {"": Label("Unknown", "未知"), "client": Label("Client", "客户端"), "server": Label("Server", "服务端")},
-    "target_type": {
-        "exec": Label("Exec", "执行程序"),
-        "syscall": Label("System call", "系统调用"),
-        "file": Label("File", "文件"),
-        "net": Label("Network", "网络"),
-        "credential": Label("Credentials", "凭证"),
-        "unknown": Label("Unknown", "未知"),
-    },
+    "target_type": _TARGETS,
     "action": {
         "audit": Label("Audit", "审计"),
         "deny": Label("Deny", "拒绝"),
         "kill": Label("Kill", "终止"),
-        "unknown": Label("Unknown", "未知"),
     },
     "mechanism": {
         "cgroup": Label("Cgroup program", "cgroup 程序"),
         "fanotify": Label("Fanotify", "fanotify"),
-        "sigkill": Label("Kill", "终止信号"),
+        "exec_kill": Label("Kill at exec", "执行时终止"),
+        "observe": Label("Observed in the record", "记录中观察"),
         "seccomp": Label("Seccomp", "seccomp"),
         "landlock": Label("Landlock", "Landlock"),
-        "lsm": Label("LSM", "LSM"),
-        "kprobe_override": Label("Kprobe override", "kprobe 覆盖"),
-        "user_space_audit": Label("User space audit", "用户态审计"),
-        "unknown": Label("Unknown", "未知"),
     },
     "guarantee": {
         "prevented": Label("Prevented", "已阻止"),
         "best_effort": Label("Best effort", "尽力而为"),
         "audit_only": Label("Audit only", "仅审计"),
-        "unknown": Label("Unknown", "未知"),
     },
     "outcome": {
         "prevented": Label("Prevented", "已阻止"),
