@@ -132,7 +132,8 @@ def collect(pipe: Front, settings: dict[str, Any]) -> None:
         run = directory.new_run(collector.host, name=settings["name"], command=command)
         enforcement = enforcement_of(settings, run)
         capture = open_capture(settings, run)
-        pipe.say(ready=True, run_id=run.id, filter=enforcement.filter.hex() if enforcement is not None else "")
+        put_on = {"filter": enforcement.filter.hex(), "allowed": enforcement.allowed} if enforcement is not None else {}
+        pipe.say(ready=True, run_id=run.id, **put_on)
         pipe.listen()
         summary = Summary()
         raw = tee(collector.slices(pipe.ended.is_set), capture)

@@ -5,6 +5,7 @@ stops; the collector (`intact.cli.collector`) is in a session of its own. The fr
 be quick and small.
 """
 
+import errno
 import json
 import mmap
 import os
@@ -12,6 +13,7 @@ import pwd
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from typing import IO, Any, NoReturn
 import typer
 
 from intact.collect.cgroup import ScopeCgroup, thaw
+from intact.govern.landlock import Allowed, fill, make_rulesets, restrict
 from intact.govern.seccomp import install
 from intact.model.errors import IntactError, NotSupported, UsageError
 
@@ -44,7 +47,9 @@ COLLECTOR = (
 CLOSING = "import intact.cli.without_pandas; from intact.cli.closing import main; main()"
 
 # A filter of seccomp has at most 4096 instructions of 8 bytes.
-FILTER_BYTES = 4 + 4096 * 8
+FILTER_BYTES = 4096 * 8
+# What the child puts on: the descriptor of a ruleset of Landlock or -1, and the length of the filter that follows.
+PUT_ON = struct.Struct("=iI")
 
 
 def run(
@@ -157,11 +162,14 @@ class Recording:
         self.person = person
         self.options = options
         self.child = 0
-        # Shared with the child: a filter of the policies, its length first. Read without a call, which would be an effect.
-        self._filter = mmap.mmap(-1, FILTER_BYTES)
+        # Shared with the child: what the policies make it put on. Read without a call, which would be an effect.
+        self._put_on = mmap.mmap(-1, PUT_ON.size + FILTER_BYTES)
+        self._rulesets: dict[int, int] = {}
 
     def run(self) -> int:
         """Start all, wait for the child, and return its exit code."""
+        if self.options.policies or Path(self.options.data, "govern").exists():
+            self._rulesets = make_rulesets()
         with ScopeCgroup() as cgroup:
             self.child, release = self._fork_child()
             try:
@@ -175,11 +183,16 @@ class Recording:
                 os.close(release)
                 os.waitpid(self.child, 0)
                 raise IntactError(collector.problem or "the recorder did not start")
+            try:
+                self._prepare(collector)
+            except OSError as error:
+                os.close(release)
+                os.waitpid(self.child, 0)
+                what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+                raise IntactError(f"the allow-list cannot be put on the command: {what}") from None
             self._handle_signals()
             # A collector that dies while it holds the scope for a moment must not leave it so.
             signal.signal(signal.SIGCHLD, lambda _number, _frame: self._thaw_without(collector, cgroup))
-            self._filter[:4] = len(collector.filter).to_bytes(4, "little")
-            self._filter[4 : 4 + len(collector.filter)] = collector.filter
             os.write(release, b"x")
             os.close(release)
             status = self._wait()
@@ -190,6 +203,19 @@ class Recording:
             left = cgroup.release()
         self._tell(summary, collector, left)
         return code
+
+    def _prepare(self, collector: "CollectorProcess") -> None:
+        """Make ready what the child puts on before it becomes the command."""
+        ruleset = -1
+        if collector.allowed is not None:
+            if collector.allowed.kinds not in self._rulesets:
+                raise OSError(errno.EOPNOTSUPP, "no ruleset was made; record again")
+            ruleset = self._rulesets[collector.allowed.kinds]
+            fill(ruleset, collector.allowed)
+        self._put_on[: PUT_ON.size] = PUT_ON.pack(ruleset, len(collector.filter))
+        self._put_on[PUT_ON.size : PUT_ON.size + len(collector.filter)] = collector.filter
+        for other in self._rulesets.values():
+            os.close(other)  # the child has its own
 
     @staticmethod
     def _thaw_without(collector: "CollectorProcess", cgroup: ScopeCgroup) -> None:
@@ -234,6 +260,7 @@ class Recording:
 
     def _become_command(self, gate: int) -> NoReturn:
         # Between fork and exec only calls that cannot raise into the parent's code paths: the child leaves by _exit.
+        ruleset = -1
         try:
             environment = {**os.environ, **self.person.environment}
             if self.person.changed:
@@ -246,12 +273,16 @@ class Recording:
             waiting.register(gate, select.POLLIN)
             if not any(events & select.POLLIN for _, events in waiting.poll()):
                 os._exit(125)
-            length = int.from_bytes(self._filter[:4], "little")
+            ruleset, length = PUT_ON.unpack_from(self._put_on)
+            if ruleset >= 0:
+                restrict(ruleset)
             if length:
-                install(self._filter[4 : 4 + length])
+                install(self._put_on[PUT_ON.size : PUT_ON.size + length])
             os.execve(self.program, self.command, environment)
         except OSError as error:
-            os.write(2, f"intact: cannot run {self.command[0]!r}: {error.strerror}\n".encode(errors="replace"))
+            why = "; the allow-list has to let it and its loader be executed" if ruleset >= 0 else ""
+            said = f"intact: cannot run {self.command[0]!r}: {error.strerror}{why}\n"
+            os.write(2, said.encode(errors="replace"))
         os._exit(126)
 
     def _handle_signals(self) -> None:
@@ -301,6 +332,7 @@ class CollectorProcess:
         self.problem: str | None = None
         self.run_id: str | None = None
         self.filter = b""
+        self.allowed: Allowed | None = None
         self._log_path = Path(f"/proc/self/fd/{os.memfd_create('intact-log')}")
         log_fd = int(self._log_path.name)
         self._process = subprocess.Popen(
@@ -324,7 +356,9 @@ class CollectorProcess:
         answer = self._hear()
         if answer.get("ready"):
             self.run_id = str(answer["run_id"])
-            self.filter = bytes.fromhex(answer["filter"])
+            self.filter = bytes.fromhex(answer.get("filter", ""))
+            allowed = answer.get("allowed")
+            self.allowed = None if allowed is None else Allowed.from_json(allowed)
             return True
         self.problem = answer.get("error") or self._last_log_line() or "the recorder ended at once"
         return False

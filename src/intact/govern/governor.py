@@ -16,6 +16,7 @@ from intact.govern.exec_kill import ExecKill
 from intact.govern.fanotify import STALL_S, Fanotify
 from intact.govern.hits import Hit, hit_of_gate, hit_of_record, rows
 from intact.govern.kernel import Kernel, Scope, zeroed
+from intact.govern.landlock import TCP_SINCE, Allowed, gaps, version
 from intact.govern.layouts import COUNTERS, RULES, Member
 from intact.govern.observe import Observer
 from intact.govern.plan import (
@@ -23,6 +24,8 @@ from intact.govern.plan import (
     EVERYONE,
     EXEC_KILL,
     FANOTIFY,
+    LANDLOCK,
+    LANDLOCK_TCP,
     NONE,
     NOT_ENFORCED,
     OBSERVE,
@@ -31,11 +34,12 @@ from intact.govern.plan import (
     SECCOMP,
     Part,
     Plan,
+    allowed,
     make_plan,
 )
 from intact.govern.policy import Policy
 from intact.govern.seccomp import filter_of
-from intact.govern.selftest import PASSED, Bench, bench, prove_seccomp, verdict
+from intact.govern.selftest import PASSED, Bench, bench, prove_landlock, prove_seccomp, verdict
 from intact.model.errors import NotSupported, UsageError
 from intact.model.identity import host_hash, process_id
 from intact.model.slice import Host, Slice
@@ -44,6 +48,8 @@ DRAIN_BYTES = 1 << 20
 MOST_AGENTS = 4_096  # remembered, before those that have ended are forgotten
 HOST_SCOPE = "host scope: programs of a cgroup would hold for everybody; give scope.cgroup"
 NOT_LAUNCHED = "a filter can only be put on before the command starts, by intact record"
+ONLY_LAUNCHED = "Landlock holds only what Intact launches"
+OTHER_LIST = "an allow-list is put on before the command starts, and stays for the whole run as it was then"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +108,17 @@ class Governor:
         self._mount = mount
         self._program = program or ""
         self._unusable: dict[str, str] = {}
-        self._launched = program is not None  # its first program has yet to start, and takes `filter` then
+        self.launches = program is not None  # its first program has yet to start, and takes `filter` then
         self._filtered: frozenset[str] | None = None
+        self._allowed: Allowed | None = None  # what the command may do, from its start to its end
         self._plan = make_plan((), {})
         self._scope: Scope | None = None
         self._net: CgroupNet | None = None
         self._gate: Fanotify | None = None
         self._observer = Observer((), self._identity)
         self._buffer = np.empty(DRAIN_BYTES, np.uint8)
+        self._absent: set[str] = set()  # listed, and not there
+        self._gaps: tuple[str, ...] = ()  # in what this kernel's Landlock can hold
         self._agents: dict[tuple[int, int], tuple[str, int]] = {}  # tgid and start of an agent -> its name and groups
 
     def start(self) -> None:
@@ -149,6 +158,10 @@ class Governor:
     def filter(self) -> bytes:
         """The seccomp filter that the command has to put on before it starts; empty if no rule asks for one."""
         return filter_of(self._filtered or ())
+
+    def allowed(self) -> Allowed | None:
+        """The allow-list that the command has to put on before it starts, if a rule asks for one."""
+        return self._allowed
 
     def learn(self, tgid: int, agent: str, *, start_ns: int = 0) -> None:
         """Rules for agents of this name hold for this process and its descendants from here on."""
@@ -247,9 +260,10 @@ class Governor:
 
     def _prove(self) -> None:
         assert self._scope is not None
-        self.self_tests[SECCOMP] = prove_seccomp() if self._launched else NOT_LAUNCHED
+        self.self_tests[SECCOMP] = prove_seccomp() if self.launches else NOT_LAUNCHED
         if self.self_tests[SECCOMP] != PASSED:
             self._unusable[SECCOMP] = self.self_tests[SECCOMP]
+        self._prove_landlock()
         failures = self._kernel.attach()
         if failures:
             self._unusable[EXEC_KILL] = failures[0]
@@ -269,6 +283,22 @@ class Governor:
         self.hits()  # those of the self-test are nobody's
         zeroed(self._kernel, "hits", RULES)
         zeroed(self._kernel, "counters", COUNTERS)
+
+    def _prove_landlock(self) -> None:
+        if not self.launches:
+            self._unusable[LANDLOCK] = self.self_tests[LANDLOCK] = ONLY_LAUNCHED
+            return
+        try:
+            known = version()
+        except NotSupported as error:
+            self._unusable[LANDLOCK] = self.self_tests[LANDLOCK] = str(error)
+            return
+        self._gaps = gaps(known)
+        if known < TCP_SINCE:
+            self._unusable[LANDLOCK_TCP] = f"ports need version {TCP_SINCE} of Landlock, this kernel has {known}"
+        self.self_tests[LANDLOCK] = found = prove_landlock(ports=known >= TCP_SINCE)
+        if found != PASSED:
+            self._unusable[LANDLOCK] = f"the self-test of Landlock failed: {found}"
 
     def _try(self, own: Bench, net: CgroupNet) -> None:
         assert self._scope is not None
@@ -333,11 +363,16 @@ class Governor:
     def _make_plan(self) -> Plan:
         plan = self._planned(self._unusable)
         wanted = frozenset(change for part in plan.of(SECCOMP) for change in part.access)
+        late: dict[str, str] = {}
         if self._filtered is None:
-            self._filtered = wanted
-        elif not wanted <= self._filtered:
-            plan = self._planned({**self._unusable, SECCOMP: NOT_LAUNCHED})
-        return plan
+            self._filtered, self._allowed = wanted, allowed(plan)
+            listed = self._allowed.files if self._allowed is not None else None
+            self._absent = {path for path, _ in listed or () if not os.path.exists(path)}
+        if not wanted <= self._filtered:
+            late[SECCOMP] = NOT_LAUNCHED
+        if plan.of(LANDLOCK) and allowed(plan) != self._allowed:
+            late[LANDLOCK] = OTHER_LIST
+        return self._planned({**self._unusable, **late}) if late else plan
 
     def _planned(self, unusable: Mapping[str, str]) -> Plan:
         known = self._plan.selectors
@@ -368,6 +403,9 @@ class Governor:
             problem = self._gate.lost or self._gate.problems.get(part.index)
             if problem:
                 effective, note = NOT_ENFORCED, problem
+        if part.mechanism == LANDLOCK and "files" in part.access:
+            absent = [f"not there at the start: {path}" for path in part.paths if path in self._absent]
+            note = "; ".join((note, *self._gaps, *absent))
         if part.mechanism == NONE:
             effective = NOT_ENFORCED
         return PartStatus(

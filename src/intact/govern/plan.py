@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from intact.govern.policy import Policy, Rule
+from intact.govern.landlock import Allowed
+from intact.govern.policy import AllowMatch, Exception_, NetMatch, Policy, Rule, ports_of
 from intact.model.errors import UsageError
 
 CGROUP = "cgroup"  # connect, sendmsg, bind and sock_create programs
@@ -12,6 +13,8 @@ FANOTIFY = "fanotify"  # permission events of inodes and directories
 EXEC_KILL = "exec_kill"  # a signal in sched_process_exec
 OBSERVE = "observe"  # matched in what was recorded, after the fact
 SECCOMP = "seccomp"  # system calls by number, for a tree that we launch
+LANDLOCK = "landlock"  # an allow-list, for a tree that we launch
+LANDLOCK_TCP = "landlock_tcp"  # why that cannot be used for ports, where it can for files
 NONE = "none"
 
 PREVENTED = "prevented"
@@ -26,6 +29,8 @@ _MANY_TREES = "tree is for commands that intact record starts; a sensor knows ag
 _NO_LSM = "unlink and rename cannot be refused without an LSM, which this kernel does not let us load"
 _KILLED = "arguments are known when the image is loaded: killed before its first instruction, not refused"
 _BY_NAME = "a program by name alone is held by no inode: killed before its first instruction, not refused"
+_LISTED = "from the start of the command; a refusal is not counted; setuid and setgid programs give it nothing"
+_BESIDE = "what Landlock does not see: fast open and multipath TCP; only these are counted"
 _LATER = "what is new in a subdirectory made later is held some milliseconds after it is made"
 
 
@@ -97,7 +102,8 @@ def make_plan(
                 runs = f"this tree runs {program or 'no known program'}, not {rule.tree}"
                 parts.append(replace(whole, note=_MANY_TREES if agents_only else runs))
                 continue
-            parts += [_usable(part, unusable) for part in _TARGETS[rule.target](whole)]
+            parts += _held(_TARGETS[rule.target](whole), unusable)
+    _one_list([part for part in parts if part.mechanism == LANDLOCK])
     return Plan(rules=tuple(rules), parts=tuple(parts), selectors=tuple(names))
 
 
@@ -105,14 +111,51 @@ def _tree_matches(pattern: str, program: str) -> bool:
     return fnmatchcase(program, pattern) or fnmatchcase(program.rpartition("/")[2], pattern)
 
 
+def allowed(plan: Plan) -> Allowed | None:
+    """What Landlock has to let the tree do, and nothing else; None if no rule asks."""
+    parts = plan.of(LANDLOCK)
+    if not parts:
+        return None
+    match = parts[0].rule.allow
+    assert match is not None
+    kinds = {kind for part in parts for kind in part.access}
+    return Allowed(
+        files=tuple((path, tuple(entry.access)) for entry in match.files or () for path in entry.path)
+        if "files" in kinds
+        else None,
+        connect=ports_of(match.connect or ()) if "connect" in kinds else None,
+        bind=ports_of(match.bind or ()) if "bind" in kinds else None,
+    )
+
+
+def _one_list(parts: Sequence[Part]) -> None:
+    first = next(iter(parts), None)
+    for part in parts:
+        if first is not None and part.index != first.index:
+            raise UsageError(
+                f"rule {part.rule.id} of policy {part.policy} is a second allow-list for this tree, beside rule "
+                f"{first.rule.id} of policy {first.policy}; make one list of both"
+            )
+
+
+def _held(parts: Sequence[Part], unusable: Mapping[str, str]) -> list[Part]:
+    found = [_usable(part, unusable) for part in parts]
+    if parts[0].rule.allow is None or any(part.mechanism == LANDLOCK and "files" not in part.access for part in found):
+        return found
+    return [part for part in found if part.mechanism != CGROUP]  # it stands beside Landlock, not in its place
+
+
 def _usable(part: Part, unusable: Mapping[str, str]) -> Part:
     reason = unusable.get(part.mechanism)
+    if part.mechanism == LANDLOCK and "files" not in part.access:
+        reason = reason or unusable.get(LANDLOCK_TCP)
     if not reason:
         return part
     if part.mechanism == FANOTIFY and part.rule.exec is not None and not unusable.get(EXEC_KILL):
         note = f"fanotify: {reason}; killed by the text of its path instead, which a link or another name passes"
         return replace(part, mechanism=EXEC_KILL, note=note)
-    return replace(part, mechanism=NONE, promise=NOT_ENFORCED, note=f"{part.mechanism}: {reason}")
+    note = reason if part.mechanism == LANDLOCK else f"{part.mechanism}: {reason}"
+    return replace(part, mechanism=NONE, promise=NOT_ENFORCED, note=note)
 
 
 def _exec(whole: Part) -> list[Part]:
@@ -171,4 +214,35 @@ def _credential(whole: Part) -> list[Part]:
     return [replace(whole, mechanism=SECCOMP, promise=PREVENTED, access=changes, note=note)]
 
 
-_TARGETS = {"exec": _exec, "file": _file, "connect": _network, "bind": _network, "credential": _credential}
+def _allow(whole: Part) -> list[Part]:
+    match = whole.rule.allow
+    assert match is not None
+    if whole.rule.action == "audit":  # of the sensor's mode; no policy asks for it
+        return [replace(whole, note="Landlock holds only what Intact launches, and cannot only observe")]
+    parts = []
+    held = replace(whole, mechanism=LANDLOCK, promise=PREVENTED, note=_LISTED)
+    if match.files is not None:
+        paths = tuple(path for entry in match.files for path in entry.path)
+        parts.append(replace(held, paths=paths, access=("files",)))
+    ports = tuple(kind for kind in ("connect", "bind") if getattr(match, kind) is not None)
+    if ports:
+        parts.append(replace(held, access=ports))
+    return parts + [_beside(whole, match, kind) for kind in ports]
+
+
+def _beside(whole: Part, match: AllowMatch, kind: str) -> Part:
+    """The ports that are not listed, denied by address: TCP has ways that Landlock does not see."""
+    listed = getattr(match, kind)
+    exceptions = [Exception_(port=listed)] if listed else []
+    denied = {kind: NetMatch(protocol="tcp"), "allow": None, "exceptions": exceptions}
+    return replace(whole, mechanism=CGROUP, promise=PREVENTED, rule=whole.rule.model_copy(update=denied), note=_BESIDE)
+
+
+_TARGETS = {
+    "exec": _exec,
+    "file": _file,
+    "connect": _network,
+    "bind": _network,
+    "credential": _credential,
+    "allow": _allow,
+}

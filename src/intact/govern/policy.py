@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from intact.govern.layouts import ARGUMENT_TEXT, CONDITIONS, PATH_TEXT, RULES
 from intact.govern.positions import Positions, YamlProblem, read_yaml
@@ -15,6 +17,7 @@ from intact.model.errors import IntactError, UsageError
 MAX_FILE_BYTES = 1 << 20
 # Opening what is in there has effects of its own, or names no file that a mark could hold.
 NO_FILES = ("/proc", "/sys", "/dev")
+ALLOWED_PORTS = 4096  # in all: the kernel takes them one by one
 
 Access: TypeAlias = Literal["read", "write", "delete", "rename"]
 Change: TypeAlias = Literal["uid", "gid", "groups", "capabilities"]
@@ -40,6 +43,15 @@ def _path(text: str) -> str:
     if first in NO_FILES:
         raise ValueError(f"{text!r} is in {first}, where permission events are not safe; choose files on a disk")
     return text
+
+
+def _allowed_path(text: str) -> str:
+    path = text.removesuffix("/**") or "/"
+    if "\0" in text or not text.startswith("/") or ".." in text.split("/"):
+        raise ValueError(f"{text!r} is not absolute, or holds ..; write the whole path")
+    if any(c in path for c in "*?["):
+        raise ValueError(f"{text!r}: no wildcards in an allow-list; name the file, or a directory with all below it")
+    return path
 
 
 def _program(text: str) -> str:
@@ -140,6 +152,40 @@ class NetMatch(Strict):
     protocol: Literal["tcp", "udp", "any"] = "any"
 
 
+class AllowedFiles(Strict):
+    """Files, and directories with all below them, and what may be done there."""
+
+    path: Annotated[list[Annotated[str, AfterValidator(_allowed_path)]], BeforeValidator(_listed), Field(min_length=1)]
+    access: Annotated[
+        list[Literal["read", "write", "execute"]], BeforeValidator(_listed), Field(min_length=1, max_length=3)
+    ]
+
+
+AllowedPorts = Annotated[list[Annotated[str, BeforeValidator(_port)]], BeforeValidator(_listed)]
+
+
+class AllowMatch(Strict):
+    """All that a tree may do, of what is named here at all; `connect: []` is no TCP connection."""
+
+    files: Annotated[list[AllowedFiles], Field(min_length=1, max_length=1000)] | None = None
+    connect: AllowedPorts | None = None
+    bind: AllowedPorts | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "AllowMatch":
+        if self.files is None and self.connect is None and self.bind is None:
+            raise ValueError("lists nothing, so that nothing is held; name files, connect or bind")
+        if len(ports_of(self.connect or ())) + len(ports_of(self.bind or ())) > ALLOWED_PORTS:
+            raise ValueError(f"more than {ALLOWED_PORTS} ports; use a connect or bind rule for what is denied")
+        return self
+
+
+def ports_of(ranges: Iterable[str]) -> tuple[int, ...]:
+    """Each port of these ranges once."""
+    ends = (text.partition("-") for text in ranges)
+    return tuple(sorted({port for low, _, high in ends for port in range(int(low), int(high) + 1)}))
+
+
 class CredentialMatch(Strict):
     change: Annotated[list[Change], BeforeValidator(_listed), Field(min_length=1)] = ["uid", "gid"]
 
@@ -160,6 +206,7 @@ _ALLOWED_EXCEPTIONS = {
     "connect": {"address", "port"},
     "bind": {"address", "port"},
     "credential": set[str](),
+    "allow": set[str](),
 }
 
 
@@ -173,18 +220,21 @@ class Rule(Strict):
     connect: NetMatch | None = None
     bind: NetMatch | None = None
     credential: CredentialMatch | None = None
+    allow: AllowMatch | None = None
     action: Literal["audit", "deny", "kill"]
     exceptions: list[Exception_] = Field(default=[], alias="except", max_length=100)
     fail: Literal["open", "closed"] = "open"
 
     @property
     def target(self) -> str:
-        """What it is about: exec, file, connect, bind or credential."""
+        """What it is about: exec, file, connect, bind, credential or allow."""
         return next(name for name in _ALLOWED_EXCEPTIONS if getattr(self, name) is not None)
 
     @model_validator(mode="after")
     def _fits(self) -> "Rule":
         _exactly_one(self, *_ALLOWED_EXCEPTIONS)
+        if self.allow is not None:
+            _refuse_around_allow(self)
         allowed = _ALLOWED_EXCEPTIONS[self.target]
         for entry in self.exceptions:
             given = {name for name in Exception_.model_fields if getattr(entry, name)}
@@ -198,6 +248,22 @@ class Rule(Strict):
         return self
 
 
+def _refuse_around_allow(rule: Rule) -> None:
+    if rule.action != "deny":
+        raise _at(
+            f"an allow-list cannot {rule.action}: Landlock refuses and tells nobody; write action: deny", "action"
+        )
+    if rule.agent is not None:
+        raise _at("an agent is known when its list can no longer be put on; use tree, for what record starts", "agent")
+    if rule.exceptions:
+        raise _at("what an allow-list does not name is refused, without exceptions; add it to the list", "except")
+
+
+def _at(message: str, *way: int | str) -> PydanticCustomError:
+    """A problem of something further in than the model that found it."""
+    return PydanticCustomError("refused", "{told}", {"told": message, "way": way})  # braces of a value stay as they are
+
+
 class Policy(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     description: str = Field(default="", max_length=1000)
@@ -206,7 +272,13 @@ class Policy(Strict):
     @model_validator(mode="after")
     def _ids(self) -> "Policy":
         seen: set[str] = set()
-        for rule in self.rules:
+        lists: dict[str | None, str] = {}
+        for at, rule in enumerate(self.rules):
+            if rule.allow is not None:
+                first = lists.get(rule.tree) or lists.get(None)
+                if first is not None:
+                    raise _at(f"the allow-list of {first!r} is for the same tree; make one list of both", "rules", at)
+                lists[rule.tree] = rule.id
             if rule.id in seen:
                 raise ValueError(f"two rules have the id {rule.id!r}; hits could not be told apart")
             seen.add(rule.id)
@@ -271,7 +343,7 @@ def problems_of(error: ValidationError, positions: Positions) -> list[Problem]:
     """What pydantic found, in order of lines, in words for the person who wrote the file."""
     found = []
     for item in error.errors(include_url=False):
-        location = tuple(item["loc"])
+        location = (*item["loc"], *item.get("ctx", {}).get("way", ()))
         message, remedy = _words(item["type"], item["msg"], item.get("ctx", {}), location)
         where = ".".join(str(part + 1) if isinstance(part, int) else part for part in location)
         found.append(Problem(line=positions.line(location), where=where, message=message, remedy=remedy))
@@ -301,6 +373,8 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         "connect": NetMatch,
         "bind": NetMatch,
         "credential": CredentialMatch,
+        "allow": AllowMatch,
+        "files": AllowedFiles,
         "except": Exception_,
         "exceptions": Exception_,
         "argv": Argument,

@@ -1,6 +1,7 @@
 """A harmless proof, at start, that each mechanism holds here: own cgroup, files and socket, and a few forbidden tries."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -8,10 +9,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from intact.govern.landlock import Allowed, fill, make_rulesets, restrict
 from intact.govern.plan import CGROUP, EXEC_KILL, FANOTIFY
 from intact.govern.policy import Policy
 from intact.govern.seccomp import filter_of, install
@@ -190,3 +192,75 @@ def prove_seccomp() -> str:
         os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return PASSED if code == 0 else "the filter did not refuse" if code == 2 else "the kernel does not take a filter"
+
+
+def prove_landlock(*, ports: bool) -> str:
+    """PASSED if a child with an allow-list reaches what is on it, and is refused what is not."""
+    with (
+        tempfile.TemporaryDirectory(prefix="intact-selftest-") as name,
+        socket.create_server(("127.0.0.1", 0)) as listed,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
+        inside, outside = Path(name, "inside"), Path(name, "outside")
+        for directory in (inside, outside):
+            directory.mkdir()
+            (directory / "file").touch()
+        places = [listening.getsockname() for listening in (listed, other)]
+        allowed = Allowed(files=((str(inside), ("read",)),), connect=(places[0][1],) if ports else None)
+        wanted = [("listed file", lambda: _touched(inside, os.O_RDONLY), 0)]
+        wanted += [("writing it", lambda: _touched(inside, os.O_WRONLY), errno.EACCES)]
+        wanted += [("another file", lambda: _touched(outside, os.O_RDONLY), errno.EACCES)]
+        if ports:
+            wanted += [("listed port", lambda: _connected(places[0]), 0)]
+            wanted += [("another port", lambda: _connected(places[1]), errno.EACCES)]
+        found = _tried(allowed, [each for _, each, _ in wanted])
+    if len(found) != len(wanted):
+        return "the kernel does not take a list"
+    wrong = [
+        f"{name}: expected {errno.errorcode.get(want, 'done')}, got {errno.errorcode.get(got, 'done')}"
+        for (name, _, want), got in zip(wanted, found, strict=True)
+        if want != got
+    ]
+    return "; ".join(wrong) if wrong else PASSED
+
+
+def _tried(allowed: Allowed, tries: Sequence[Callable[[], int]]) -> bytes:
+    """The errno of each, in a child that may do nothing but what is allowed; empty if that cannot be put on."""
+    rulesets = make_rulesets()
+    told, tell = os.pipe()
+    try:
+        fill(rulesets[allowed.kinds], allowed)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                restrict(rulesets[allowed.kinds])
+                os.write(tell, bytes(each() for each in tries))
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        os.close(tell)
+        tell = -1
+        return os.read(told, len(tries))
+    except (OSError, KeyError):
+        return b""
+    finally:
+        for descriptor in (told, tell, *rulesets.values()):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _touched(directory: Path, how: int) -> int:
+    try:
+        os.close(os.open(directory / "file", how | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno or 255
+    return 0
+
+
+def _connected(place: tuple[str, int]) -> int:
+    try:
+        with socket.socket() as own:
+            own.connect(place)
+    except OSError as error:
+        return error.errno or 255
+    return 0
