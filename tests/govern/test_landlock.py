@@ -142,6 +142,51 @@ def test_who_is_held_holds_what_it_makes_and_cannot_undo_it(tmp_path: Path) -> N
 
 
 @here
+def test_no_race_over_a_path_gets_through(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for directory in (inside, outside):
+        directory.mkdir()
+        (directory / "file").write_text(directory.name)
+
+    def got(worker: int) -> int:
+        way, found = inside / f"way{worker}", 0
+        for turn in range(125):
+            way.symlink_to((outside if turn % 2 else inside) / "file")
+            os.rename(way, inside / "way")
+            try:
+                found += (inside / "way").read_text() == "out"
+            except PermissionError:
+                continue
+        return found
+
+    def tries() -> list[int]:
+        workers = []
+        for worker in range(8):
+            pid = os.fork()
+            if pid == 0:
+                os._exit(min(got(worker), 100))
+            workers.append(pid)
+        return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers]
+
+    assert in_child(Allowed(files=((str(inside), ("read", "write")),)), tries) == [0] * 8
+
+
+@here
+@pytest.mark.skipif(os.geteuid() != 0, reason="a setuid file of another user is made by root")
+def test_a_setuid_program_gives_nothing(tmp_path: Path) -> None:
+    (program := tmp_path / "id").write_bytes(Path("/usr/bin/id").read_bytes())
+    os.chown(program, 65534, 65534)
+    program.chmod(0o4755)
+
+    def tries() -> list[int]:
+        return [int(subprocess.run([program, "-u"], capture_output=True, check=True).stdout)]
+
+    held = Allowed(files=(("/", ("read", "write", "execute")),))
+    assert subprocess.run([program, "-u"], capture_output=True, check=True).stdout == b"65534\n"
+    assert in_child(held, tries) == [os.getuid()]
+
+
+@here
 def test_the_self_test_passes_here_and_says_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     assert prove_landlock(ports=True) == prove_landlock(ports=False) == PASSED
     monkeypatch.setattr("intact.govern.selftest.restrict", lambda _ruleset: None)
