@@ -214,6 +214,15 @@ def _credential(whole: Part) -> list[Part]:
     return [replace(whole, mechanism=SECCOMP, promise=PREVENTED, access=changes, note=note)]
 
 
+def _syscall(whole: Part) -> list[Part]:
+    assert whole.rule.syscall is not None
+    if whole.rule.action == "audit":  # of the sensor's mode; no policy asks for it
+        return [replace(whole, note="no hook tells of a system call, so it cannot only be observed")]
+    names = tuple(whole.rule.syscall.name)
+    note = "refused to the command from its start; a refusal is not counted"
+    return [replace(whole, mechanism=SECCOMP, promise=PREVENTED, access=names, note=note)]
+
+
 def _allow(whole: Part) -> list[Part]:
     match = whole.rule.allow
     assert match is not None
@@ -244,5 +253,6 @@ _TARGETS = {
     "connect": _network,
     "bind": _network,
     "credential": _credential,
+    "syscall": _syscall,
     "allow": _allow,
 }

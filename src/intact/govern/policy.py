@@ -21,6 +21,9 @@ ALLOWED_PORTS = 4096  # in all: the kernel takes them one by one
 
 Access: TypeAlias = Literal["read", "write", "delete", "rename"]
 Change: TypeAlias = Literal["uid", "gid", "groups", "capabilities"]
+SystemCall: TypeAlias = Literal[
+    "reboot", "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load"
+]
 
 
 def _listed(value: Any) -> Any:
@@ -190,6 +193,12 @@ class CredentialMatch(Strict):
     change: Annotated[list[Change], BeforeValidator(_listed), Field(min_length=1)] = ["uid", "gid"]
 
 
+class SyscallMatch(Strict):
+    """System calls, refused whatever their arguments."""
+
+    name: Annotated[list[SystemCall], BeforeValidator(_listed), Field(min_length=1)]
+
+
 class Exception_(Strict):
     """What the rule does not hold for. Keys of one entry hold together; entries are alternatives."""
 
@@ -206,6 +215,7 @@ _ALLOWED_EXCEPTIONS = {
     "connect": {"address", "port"},
     "bind": {"address", "port"},
     "credential": set[str](),
+    "syscall": set[str](),
     "allow": set[str](),
 }
 
@@ -220,6 +230,7 @@ class Rule(Strict):
     connect: NetMatch | None = None
     bind: NetMatch | None = None
     credential: CredentialMatch | None = None
+    syscall: SyscallMatch | None = None
     allow: AllowMatch | None = None
     action: Literal["audit", "deny", "kill"]
     exceptions: list[Exception_] = Field(default=[], alias="except", max_length=100)
@@ -227,12 +238,16 @@ class Rule(Strict):
 
     @property
     def target(self) -> str:
-        """What it is about: exec, file, connect, bind, credential or allow."""
+        """What it is about: exec, file, connect, bind, credential, syscall or allow."""
         return next(name for name in _ALLOWED_EXCEPTIONS if getattr(self, name) is not None)
 
     @model_validator(mode="after")
     def _fits(self) -> "Rule":
         _exactly_one(self, *_ALLOWED_EXCEPTIONS)
+        if self.syscall is not None and self.action != "deny":
+            raise ValueError(f"no hook tells of a system call, to {self.action} it; write action: deny")
+        if self.syscall is not None and self.agent is not None:
+            raise ValueError("an agent is known too late to put a filter on; use tree, for what record starts")
         if self.allow is not None:
             _refuse_around_allow(self)
         allowed = _ALLOWED_EXCEPTIONS[self.target]
@@ -373,6 +388,7 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         "connect": NetMatch,
         "bind": NetMatch,
         "credential": CredentialMatch,
+        "syscall": SyscallMatch,
         "allow": AllowMatch,
         "files": AllowedFiles,
         "except": Exception_,

@@ -1,4 +1,6 @@
-"""Changes of credentials, refused by a seccomp filter in what becomes the command; decided by number and scalar only.
+"""Changes of credentials and some other calls, refused by a seccomp filter in what becomes the command.
+
+Decided by number and scalar arguments only.
 
 Light on imports: the front of `record` installs it in the child, before the command starts.
 """
@@ -18,19 +20,25 @@ _NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 _NEW_USER = 0x10000000
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 
-# change -> numbers for x86-64 and for the 32-bit calls that the same kernel takes
+# change or name of a call -> numbers for x86-64 and for the 32-bit calls that the same kernel takes
 _CALLS = {
     "uid": ((105, 113, 117, 122), (23, 70, 164, 138, 213, 203, 208, 215)),
     "gid": ((106, 114, 119, 123), (46, 71, 170, 139, 214, 204, 210, 216)),
     "groups": ((116,), (81, 206)),
     "capabilities": ((126,), (185,)),
+    "reboot": ((169,), (88,)),
+    "init_module": ((175,), (128,)),
+    "finit_module": ((313,), (350,)),
+    "delete_module": ((176,), (129,)),
+    "kexec_load": ((246,), (283,)),
+    "kexec_file_load": ((320,), ()),
 }
 # A user namespace gives its maker all capabilities in it. The flags of clone3 are in memory, which no filter may decide on.
 _NAMESPACES = {"x86_64": ((56, 272), 435), "i386": ((120, 310), 435)}
 
 
 def filter_of(changes: Iterable[str]) -> bytes:
-    """The filter that refuses these changes with EPERM; empty if there are none, or not on this machine."""
+    """The filter that refuses these changes and calls with EPERM; empty if there are none, or not on this machine."""
     wanted = sorted(set(changes))
     if not wanted or os.uname().machine != "x86_64":
         return b""
