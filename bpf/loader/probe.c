@@ -92,3 +92,26 @@ int intact_probe_hook(int kind, const char *target, int attach) {
     close(program);
     return link < 0 ? link : 1;
 }
+
+int intact_probe_helper(int helper) {
+    /* Refused in any case. The verifier looks at the arguments only of a helper that there is. */
+    const struct bpf_insn call[] = {
+        {.code = BPF_JMP | BPF_CALL, .imm = helper},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    char log[4096] = "";
+    libbpf_set_print(NULL);
+    int id = libbpf_find_vmlinux_btf_id("task", BPF_TRACE_ITER);
+    if (id < 0)
+        return id;
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (uint32_t)id,
+                .prog_flags = BPF_F_SLEEPABLE, .log_buf = log, .log_size = sizeof(log), .log_level = 1);
+    int program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "probe", "GPL", call, 2, &options);
+    if (program >= 0) {
+        close(program);
+        return 1;
+    }
+    if (strstr(log, " type=") || strstr(log, " !read_ok"))
+        return 1;
+    return log[0] ? 0 : program;
+}

@@ -11,5 +11,7 @@ int intact_probe_map(int type);
 int intact_probe_uprobe_multi(void);
 /* Load, and where `attach` says so attach, an empty program; 1, or -errno of the step that failed. */
 int intact_probe_hook(int kind, const char *target, int attach);
+/* Whether the kernel has this helper for a sleepable iterator of tasks, where all of ours may be called. */
+int intact_probe_helper(int helper);
 
 #endif

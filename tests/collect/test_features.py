@@ -8,6 +8,7 @@ import pytest
 
 from intact.collect import features
 from intact.collect.features import Answer, Feature, probe_features
+from intact.collect.loader import BTF
 from intact.model.errors import NotSupported
 
 
@@ -48,3 +49,21 @@ def test_the_reason_of_a_no_is_the_kernels() -> None:
     assert features._told("x", 0, since="Linux 9").answer in (Answer.NO, Answer.UNKNOWN)
     assert features._told("x", -95, since="Linux 9").reason == "the kernel says: Operation not supported"
     assert features._told("x", 1, since="Linux 9").answer is Answer.YES
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not BTF.exists(), reason="not root, or no BTF: no helper can be tried")
+def test_helpers_are_tried_by_number() -> None:
+    found = {feature.name: feature for feature in probe_features()}
+    for name in ("bpf_loop", "bpf_copy_from_user_task"):
+        assert (found[name].answer, found[name].needed) == (Answer.YES, True), found[name]
+    no_helper = features._helper("none", 100_000, since="Linux 99")
+    assert (no_helper.answer, no_helper.remedy) == (Answer.NO, "needs Linux 99")
+
+
+def test_the_version_of_libbpf_is_told() -> None:
+    assert features._libbpf().reason.startswith("version 1.")
+
+
+def test_a_libbpf_too_old_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_LIBBPF_LEAST", (99, 0))
+    assert (features._libbpf().answer, features._libbpf().remedy) == (Answer.NO, "install libbpf 99.0 or later")

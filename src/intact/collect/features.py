@@ -20,6 +20,8 @@ CAP_SYS_ADMIN = 21
 AS_ROOT = "run as root, or with " + ", ".join(CAPABILITIES)
 
 _MAP_RINGBUF, _MAP_TASK_STORAGE = 27, 29  # enum bpf_map_type
+_LOOP, _COPY_FROM_USER_TASK = 181, 191  # enum bpf_func_id
+_LIBBPF_LEAST = (1, 0)
 _TP_BTF, _FENTRY, _LSM, _ITERATOR = 1, 2, 3, 4  # enum intact_probe_kind of bpf/loader/probe.h
 _FAN_CLOEXEC, _FAN_CLASS_CONTENT = 1, 4
 _SYS_LANDLOCK_CREATE_RULESET, _LANDLOCK_VERSION = 444, 1
@@ -128,6 +130,26 @@ def _task_iterator() -> Feature:
     return _told("task iterator", _hook(_ITERATOR, b"task"), since="Linux 5.8", needed=True)
 
 
+def _bpf_loop() -> Feature:
+    return _helper("bpf_loop", _LOOP, since="Linux 5.17")
+
+
+def _bpf_copy_from_user_task() -> Feature:
+    return _helper("bpf_copy_from_user_task", _COPY_FROM_USER_TASK, since="Linux 5.18")
+
+
+def _libbpf() -> Feature:
+    library = open_library()
+    found = library.libbpf_major_version(), library.libbpf_minor_version()
+    version = f"version {found[0]}.{found[1]}"
+    if found >= _LIBBPF_LEAST:
+        return Feature(name="libbpf", answer=Answer.YES, reason=version, needed=True)
+    least = ".".join(str(part) for part in _LIBBPF_LEAST)
+    return Feature(
+        name="libbpf", answer=Answer.NO, reason=version, remedy=f"install libbpf {least} or later", needed=True
+    )
+
+
 def _uprobe_multi() -> Feature:
     found = open_library().intact_probe_uprobe_multi()
     feature = _told("uprobe_multi", found, since="Linux 6.6")
@@ -182,12 +204,15 @@ def _tracefs() -> Feature:
 PROBES: tuple[Callable[[], Feature], ...] = (
     _privilege,
     _native_part,
+    _libbpf,
     _btf,
     _cgroup_v2,
     _ring_buffer,
     _task_storage,
     _tp_btf,
     _task_iterator,
+    _bpf_loop,
+    _bpf_copy_from_user_task,
     _uprobes,
     _uprobe_multi,
     _kprobes,
@@ -201,6 +226,10 @@ PROBES: tuple[Callable[[], Feature], ...] = (
 
 def _hook(kind: int, target: bytes) -> int:
     return int(open_library().intact_probe_hook(kind, target, 1))
+
+
+def _helper(name: str, number: int, *, since: str) -> Feature:
+    return _told(name, int(open_library().intact_probe_helper(number)), since=since, needed=True)
 
 
 def _told(name: str, result: int, *, since: str, needed: bool = False) -> Feature:
