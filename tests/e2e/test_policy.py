@@ -51,8 +51,9 @@ def test_a_recorded_command_is_held_and_its_rows_say_so(tmp_path: Path) -> None:
         ("program", "exec", "prevented"),
         ("place", "connect", "prevented"),
     }
-    processes = {process["id"] for process in show(data)["processes"]}
-    assert {e["process_id"] for e in blocked} <= processes
+    processes = {process["id"]: process for process in show(data)["processes"]}
+    for effect in blocked:
+        assert effect["detail"]["ppid"] == processes[effect["process_id"]]["ppid"] != 0
 
 
 @kernel_test
