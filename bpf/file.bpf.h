@@ -8,8 +8,8 @@
 #include "path.bpf.h"
 
 RING(ring_file_256, 1 << 23);
-RING(ring_file_1k, 1 << 20);
-RING(ring_file_4k, 1 << 20);
+RING(ring_file_1k, 1 << 21);
+RING(ring_file_4k, 1 << 22);
 RING(ring_file_16k, 1 << 19);
 
 DEFINE_EMIT(file, FAMILY_FILE, struct intact_file)

@@ -33,7 +33,7 @@ def run(
     Example: intact export latest --format jsonl --out run.jsonl
     """
     assert form is Format.JSONL
-    with opened(data, None if wanted == "latest" else wanted) as (database, chosen):
+    with opened(data, wanted) as (database, chosen):
         assert chosen is not None
         shown = show_run(database, chosen.id)
     try:

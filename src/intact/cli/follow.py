@@ -34,6 +34,8 @@ Row = dict[str, Any]
 
 # An effect whose cause is not known after this much of the run's own time is printed as unexplained.
 PATIENCE_NS = 1_500_000_000
+# Before the first call to a model nobody is known as an agent; what it did till then gets its cause with that call.
+FIRST_PATIENCE_NS = 10_000_000_000
 # Effects waiting for their cause; beyond it the oldest are printed as they are.
 MAX_WAITING = 20_000
 CLAIM = 0.5
@@ -76,8 +78,8 @@ class Follower:
             self._match(part.links)
         while self.waiting:
             effect_id, row = next(iter(self.waiting.items()))
-            # Before the first call nobody is known as an agent: what happened till then gets its cause with that call.
-            patient = not self.calls or row["end_ns"] + PATIENCE_NS > part.until_ns
+            patience = PATIENCE_NS if self.calls else FIRST_PATIENCE_NS
+            patient = row["end_ns"] + patience > part.until_ns
             if patient and len(self.waiting) <= MAX_WAITING:
                 break
             del self.waiting[effect_id]

@@ -212,6 +212,7 @@ class RunTree:
             quiet = effect["kind"] in LOOKING and (
                 effect["kind"] != "file_read" or (effect["path"] or "").startswith(QUIET_PREFIXES)
             )
+            quiet = quiet or (effect["kind"] == "file_write" and effect["path"] == "/dev/null")
             if quiet and not all_of_them:
                 hidden.append(effect)
             else:

@@ -23,8 +23,10 @@ COUNTERS = 8  # COUNT_COUNTERS of bpf/wire.h
 # The part of intact_header of bpf/wire.h that is needed here; the rest is for decode.
 HEAD = np.dtype({"names": ["start_ns", "tgid"], "formats": ["u8", "u4"], "offsets": [8, 16], "itemsize": 56})
 
-# A drain that brings many records costs less a record, one that brings few keeps the rings empty and readers up to date.
-INTERVAL_S = 0.03
+# A drain costs milliseconds whatever it brings: few of them leave the processors to what is observed, and a reader of what
+# happened waits for this at most. Rings are looked at more often, and drained at once where one fills.
+INTERVAL_S = 0.1
+LOOK_S = 0.02
 # The fullest ring: up to the first we sleep the whole interval, from the second on not at all.
 CALM, PRESSED = 0.3, 0.6
 SWEEP_S = 0.05  # read/write sums end after 100 ms without traffic: twice as often is soon enough
@@ -89,6 +91,7 @@ class Collector:
         self._notes: list[str] = []
         self._held: dict[str, Bytes] = {}  # records younger than the cut of their drain
         self._until = 0
+        self._next_sweep = 0.0
         self._unusable = 0  # records of a wrong size: the object and the library are of two versions
 
     def attach(self) -> None:
@@ -125,21 +128,33 @@ class Collector:
 
     def slices(self, stopped: Callable[[], bool], *, interval_s: float = INTERVAL_S) -> Iterator[RawSlice]:
         """Drain until `stopped()`, then to the last record. A slice's buffers may be kept."""
-        next_sweep = next_count = 0.0
+        next_count = 0.0
         while not stopped():
             now = time.monotonic()
-            if now >= next_sweep:
-                self.loader.run("sweep")
-                next_sweep = now + SWEEP_S
             raw, pressure = self._drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME) - SETTLE_NS)
             if now >= next_count:
                 raw = replace(raw, counters=self._counters())
                 next_count = now + COUNT_S
             yield self._noted(raw, self._sighting())
-            pause = now + interval_s * min(1.0, (PRESSED - pressure) / (PRESSED - CALM)) - time.monotonic()
-            if pause > 0:
-                time.sleep(pause)
+            self._rest(now + interval_s * min(1.0, (PRESSED - pressure) / (PRESSED - CALM)), stopped)
         yield from self._last_slices()
+
+    def _rest(self, until: float, stopped: Callable[[], bool]) -> None:
+        """Sleep till then, or till a ring fills; sums are swept meanwhile."""
+        while True:
+            now = time.monotonic()
+            if now >= self._next_sweep:
+                self.loader.run("sweep")
+                self._next_sweep = now + SWEEP_S
+            if self._targets is not None:
+                self._targets.look()
+            if now >= until or stopped() or self._pressure() > CALM:
+                return
+            time.sleep(min(LOOK_S, until - now))
+
+    def _pressure(self) -> float:
+        """How full the fullest ring is."""
+        return max(self.loader.waiting(ring) / ring.size_bytes for ring in self.loader.rings)
 
     def close(self) -> None:
         """Take everything off the kernel. May be called twice."""

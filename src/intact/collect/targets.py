@@ -96,8 +96,7 @@ class Targets:
     def poll(self, *, last: bool = False) -> Sighting:
         """Look at what became executable, and at who talks; call it at each drain. `last`: nothing more will come."""
         now = time.monotonic()
-        if not self._closed:
-            self._follow(now)
+        self.look()
         self._reap(wait=last)
         unheard: tuple[Unheard, ...] = ()
         if last or now >= self._next_check:
@@ -105,6 +104,11 @@ class Targets:
             unheard = tuple(self._unheard(0 if last else GRACE_NS))
         notes, self._notes = tuple(self._notes[:MAX_NOTES]), []
         return Sighting(notes=notes, unheard=unheard)
+
+    def look(self) -> None:
+        """Begin to look at what became executable since the last time; cheap, and a program may talk soon."""
+        if not self._closed:
+            self._follow(time.monotonic())
 
     def close(self) -> None:
         """Take the hooks off; who was not heard can still be asked. May be called twice."""

@@ -35,7 +35,7 @@ _NOISE = re.compile(
     re.X | re.I,
 )
 _TEMPORARY = ("/tmp/", "/var/tmp/", "/dev/shm/")
-_ROOTS = {"/", "/tmp", "/var/tmp", "/home", "/root", "/dev/shm"}
+_ROOTS = {"/", "/tmp", "/var", "/var/tmp", "/home", "/root", "/dev/shm"}
 _WRITES = {
     Kind.FILE_WRITE, Kind.FILE_CREATE, Kind.FILE_DELETE, Kind.FILE_RENAME, Kind.FILE_LINK, Kind.FILE_CHMOD, Kind.FILE_CHOWN,
     Kind.FILE_TRUNCATE, Kind.DIR_CREATE, Kind.DIR_DELETE,
@@ -51,7 +51,8 @@ def is_runtime(path: str, kind: int) -> bool:
     """Whether the path belongs to the system or the language, and is only read."""
     if is_write(kind):
         return path.startswith(("/proc/", "/dev/")) or "/__pycache__" in path
-    return _RUNTIME.search(path) is not None
+    # On the way to its work it opens the directories above it.
+    return path in _ROOTS or _RUNTIME.search(path) is not None
 
 
 def is_own(path: str) -> bool:

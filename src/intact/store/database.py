@@ -188,6 +188,8 @@ def _engine_errors() -> Iterator[None]:
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     text = "".join(character if character.isprintable() else "?" for character in text)
+    if "NOT_ENOUGH_SPACE" in text:
+        return "the disk of the data directory is full; make room, or read a copy of it elsewhere (--data)"
     return text.replace("DB::Exception: ", "").replace("Query execution failed: ", "")[:400]
 
 

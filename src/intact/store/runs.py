@@ -187,7 +187,7 @@ class DataDirectory:
         return _read_run(run.directory) or run
 
     def run(self, wanted: str | None = None) -> Run:
-        """The run of this id, of this name, or whose id or name begins so; the latest if None.
+        """The run of this id, of this name, or whose id or name begins so; the latest if None or `latest`.
 
         Raises:
             IntactError: there is no such run.
@@ -196,7 +196,7 @@ class DataDirectory:
         runs = self.runs()
         if not runs:
             raise IntactError(f"no run is recorded in {self.path}; record one with: intact record -- CMD")
-        if wanted is None:
+        if wanted in (None, "latest"):
             return runs[-1]
         exact = [run for run in runs if run.id == wanted]
         named = [run for run in runs if run.name == wanted][-1:]  # of equal names the latest is meant
