@@ -178,11 +178,11 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 def test_a_full_disk_is_not_felt(size: str, tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
-    script = f"for i in $(seq 3000); do echo $i > {made}/some-file-with-a-rather-long-name-$RANDOM-$i; done; echo done; exit 3"
+    script = f"for i in $(seq 9000); do echo $i > {made}/some-file-with-a-rather-long-name-$RANDOM-$i; done; echo done; exit 3"
     with small_disk(tmp_path / "disk", size) as disk:
         done = record(disk / "data", "/bin/bash", "-c", script)
         assert (done.returncode, done.stdout) == (3, b"done\n")
-        assert len(list(made.iterdir())) == 3000
+        assert len(list(made.iterdir())) == 9000
         said = done.stderr.decode()
         assert "no room left" in said
         assert "Traceback" not in said
