@@ -33,9 +33,9 @@ SWEEP_S = 0.05  # read/write sums end after 100 ms without traffic: twice as oft
 COUNT_S = 0.1  # reading the counters costs a call each
 # One drain of one ring takes at most this: it bounds what a slice and all that is made from it can hold.
 DRAIN_BYTES = 3 << 20
-# A record's time is taken before it is visible in its ring; the kernel side needs microseconds, a stolen virtual CPU
+# A record's time is taken before it is visible in its ring; the kernel side needs microseconds, a stolen or busy processor
 # milliseconds. What is younger than this waits for the next slice.
-SETTLE_NS = 5_000_000
+SETTLE_NS = 20_000_000
 # After the end everything is detached, so the rings can only run dry; this bound is for a kernel that does not keep that.
 FINAL_DRAINS = 1000
 
