@@ -40,7 +40,7 @@ TYPES_OF_FAMILY = {
     "tls": (wire.Type.TLS, wire.Type.TLS_END),
 }
 _HEADERS = wire.DTYPES[wire.Header]
-_STRUCTS: dict[int, type[Structure]] = {
+STRUCT_OF: dict[int, type[Structure]] = {
     wire.Type.FORK: wire.Fork,
     wire.Type.EXEC: wire.Exec,
     wire.Type.ARGV: wire.Argv,
@@ -104,7 +104,7 @@ def _parts(family: str, size: int, ring: npt.NDArray[np.uint8]) -> Iterator[Part
         of_kind = types == kind
         if not of_kind.any():
             continue
-        struct = _STRUCTS[kind]
+        struct = STRUCT_OF[kind]
         rows = ring.view(wire.DTYPES[struct][size])
         good = of_kind & _is_sound(kind, rows, size - wire.DATA_OFFSET[struct])
         begin = wire.DATA_OFFSET[struct]

@@ -5,7 +5,7 @@ left there, so the bytes behind a record's valid part, and all of a record that 
 """
 
 from collections.abc import Iterator, Mapping
-from ctypes import Structure, sizeof
+from ctypes import sizeof
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,26 +15,12 @@ import numpy.typing as npt
 from intact.decode import wire
 from intact.decode.argv import exec_keys
 from intact.decode.columns import lengths_of, process_column
-from intact.decode.records import I64, Part, Ring, split_ring
+from intact.decode.records import I64, STRUCT_OF, Part, Ring, split_ring
 from intact.model.identity import host_hash, mix
 from intact.model.slice import Host
 
 Bytes = npt.NDArray[np.uint8]
 
-_LAYOUTS: Mapping[int, type[Structure]] = {
-    wire.Type.FORK: wire.Fork,
-    wire.Type.EXEC: wire.Exec,
-    wire.Type.ARGV: wire.Argv,
-    wire.Type.EXIT: wire.Exit,
-    wire.Type.ALIVE: wire.Exec,
-    wire.Type.CREDENTIAL: wire.Credential,
-    wire.Type.SIGNAL: wire.Signal,
-    wire.Type.FILE: wire.File,
-    wire.Type.IO: wire.Io,
-    wire.Type.NET: wire.Net,
-    wire.Type.TLS: wire.Tls,
-    wire.Type.TLS_END: wire.Tls,
-}
 # Records without a variable part fill their class with padding.
 _PADDED = {
     wire.Type.FORK: wire.Fork.pad.offset,
@@ -146,14 +132,14 @@ class Layout:
 
 def _rows_of(part: Part, size: int) -> I64:
     """Which rows of its ring a part is."""
-    return (part.starts - wire.DATA_OFFSET[_LAYOUTS[part.type]]) // size
+    return (part.starts - wire.DATA_OFFSET[STRUCT_OF[part.type]]) // size
 
 
 def _used_bytes(part: Part) -> I64:
     """How far into its record each row of a part is used."""
     if part.type in _PADDED:
         return np.full(len(part.rows), _PADDED[wire.Type(part.type)], np.int64)
-    begin = wire.DATA_OFFSET[_LAYOUTS[part.type]]
+    begin = wire.DATA_OFFSET[STRUCT_OF[part.type]]
     match part.type:
         case wire.Type.EXEC | wire.Type.ALIVE:
             return begin + lengths_of(part, "exe_length") + lengths_of(part, "cwd_length")
@@ -169,6 +155,6 @@ def _fixed_bytes(rows: npt.NDArray[Any]) -> I64:
     """What of each record is fixed fields, by the type it says it is; it may not be one."""
     kinds = rows[:, wire.Header.type.offset : wire.Header.type.offset + 2].copy().view(np.uint16)[:, 0]
     fixed = np.full(len(rows), sizeof(wire.Header), np.int64)
-    for kind, layout in _LAYOUTS.items():
+    for kind, layout in STRUCT_OF.items():
         fixed[kinds == kind] = _PADDED.get(wire.Type(kind)) or wire.DATA_OFFSET[layout]
     return fixed
