@@ -14,7 +14,7 @@ def main() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*extras["sensor"], *extras["store"], *extras["serve"], *extras["dev"], *BUILD]
+    wanted = [each for name in ("sensor", "store", "serve", "assist", "dev") for each in extras[name]] + BUILD
     command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--report", "-", *wanted]
     report = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     lines = []

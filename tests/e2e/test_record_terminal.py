@@ -26,13 +26,16 @@ while True:
 """
 # Says its terminal, its size, and each new size.
 SIZES = """
-import fcntl, os, signal, struct, sys, termios, time
+import fcntl, os, select, signal, struct, sys, termios
 def size(*_):
     rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
     print(f"size {rows}x{columns}", flush=True)
 signal.signal(signal.SIGWINCH, size)
 print("ready", *(os.ttyname(fd) for fd in range(3)), os.tcgetpgrp(0) == os.getpgrp(), flush=True)
 size()
+# A signal between two steps of the interpreter is handled after the next one: which must not wait for long.
+while not select.select([0], [], [], 0.1)[0]:
+    pass
 print("typed", input(), flush=True)
 """
 COUNT = """

@@ -1,0 +1,1 @@
+"""The assistant: intents, experts, tools, sessions, evidence."""
