@@ -75,7 +75,7 @@ class AssistSettings(_Section):
     feedback_db: int = Field(1, ge=0, le=15, description="Of Redis: feedback has a database of its own.")
     knowledge: list[Path] = Field([], max_length=50, description="Folders of Markdown, HTML and text.")
     mcp: dict[str, McpSettings] = {}
-    bounds: Bounds = Bounds()
+    bounds: Bounds = Field(default_factory=lambda: Bounds.model_validate({}))
     auth_centre: AuthCentre | None = None
     otlp_endpoint: str | None = Field(None, max_length=500)
     host_metrics_s: float = Field(10.0, ge=0, le=3_600, description="Between measurements of this host; 0: none.")
