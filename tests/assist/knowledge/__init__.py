@@ -1,0 +1,1 @@
+"""Knowledge: labelled questions, ranking, hostile folders."""
