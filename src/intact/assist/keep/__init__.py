@@ -1,0 +1,1 @@
+"""What the assistant keeps between requests: sessions, answers, feedback, used ids and readings."""
