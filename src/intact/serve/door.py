@@ -1,8 +1,9 @@
 """What every request passes first: who asks, how many at once, how long a body may be; and what is counted of it."""
 
 import asyncio
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +19,8 @@ MOST_AT_ONCE = 128
 OPEN = {"/healthz", "/readyz", "/openapi.json"}
 _METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"}
 
-Identify = Callable[[dict[str, str]], User | None]
+# given the headers, with the method as `:method`; None: nobody we know
+Identify = Callable[[dict[str, str]], User | Awaitable[User | None] | None]
 
 
 class Door:
@@ -63,7 +65,7 @@ class Door:
 
         self._inside += 1
         try:
-            answer = self._refuse(scope)
+            answer = await self._refuse(scope)
             if answer is not None:
                 await answer(scope, receive, noting)
             else:
@@ -74,10 +76,10 @@ class Door:
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self._metrics.answered(route, method, status, time.monotonic() - began)
 
-    def _refuse(self, scope: Scope) -> Response | None:
+    async def _refuse(self, scope: Scope) -> Response | None:
         if self._inside > MOST_AT_ONCE:
             return refusal(503, "overloaded", "too many requests at once", "ask again in a second")
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope)
         if self._is_host_allowed is not None and not self._is_host_allowed(headers.get("host", "")):
             # a page of another site whose name was made to lead here
             return refusal(403, "wrong_host", "this address is not ours", "ask with the address serve was started with")
@@ -89,7 +91,8 @@ class Door:
         if scope["path"] in OPEN:
             return None
         try:
-            user = self._identify(headers)
+            found = self._identify(headers)
+            user = await found if inspect.isawaitable(found) else found
         except IntactError as error:
             return refusal(503, "no_tokens", str(error), "make one: intact token add NAME")
         if user is None:
@@ -127,3 +130,13 @@ class Door:
 
     def _too_long(self) -> Response:
         return refusal(413, "too_long", f"a body is at most {self._max_body} bytes", "ask for less at once")
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """The headers by name; one that is sent twice is never taken for one of the two."""
+    found = {":method": str(scope["method"])}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1").lower()
+        joint = "; " if name == "cookie" else ", "
+        found[name] = found[name] + joint + value.decode("latin-1") if name in found else value.decode("latin-1")
+    return found
