@@ -22,7 +22,6 @@ from intact.model.errors import IntactError
 from intact.query.row_limits import Role
 from tests.assist.authority.made import ALICE, Used, mint, signer, verifier
 
-
 KEY = Signer(Ed25519PrivateKey.generate())
 
 
