@@ -1,0 +1,365 @@
+"""The responses being made: started, listened to by any number, gone on with after a restart, cancelled.
+
+A response is made by a task of this process and written in a log, event by event, each before it is sent: who listens
+again hears what comes after the event heard last, wherever that was made.
+"""
+
+import asyncio
+import dataclasses
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from intact.assist.asking import Asker, Language, Message, Question
+from intact.assist.events import Done, Event, Problem, Started, Title, Token
+from intact.assist.keep.keep import HISTORY, Keep, KeepUnavailable, ResponseRow, State, new_id
+from intact.assist.plain_events import Plain, as_text, plain
+from intact.model.errors import IntactError
+from intact.query.row_limits import Role
+
+_LOG = logging.getLogger("intact.assist")
+
+MOST_RUNNING = 200
+MOST_EVENTS = 20_000  # of one response
+MOST_OF_ONE = 20  # responses of one asker at once
+# First packets go first: a response is begun when for QUIET_S nobody else asked, at the latest after PATIENCE_S.
+QUIET_S, PATIENCE_S = 0.005, 0.25
+PIECE = 80  # characters of the answer in one event
+
+
+class Unknown(IntactError):
+    """There is no such session or response, or it is another's: the same words for both."""
+
+
+class Taken(IntactError):
+    """The id that a client chose for a response is used."""
+
+
+class TooMany(IntactError):
+    """More is asked at once than can be answered."""
+
+
+class Answering(Protocol):
+    """What makes the events of a response (the executor)."""
+
+    def run(self, question: Question, asker: Asker, recorded: tuple[Plain, ...] = ()) -> AsyncIterator[Event]:
+        """The events of one answer, without `Started`; the text of the answer as `Token`, the end as `Done`."""
+
+
+MakeTitle = Callable[[str, Language], Any]  # an awaitable text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question as it came in."""
+
+    text: str
+    language: Language
+    session_id: str | None = None  # None: a new one
+    direct_agent: str | None = None
+    response_id: str | None = None  # one the client chose; None: we choose
+    may_make_session: bool = False  # whether a session_id that nobody has becomes a new session
+
+
+class _Live:
+    """A response that is being made in this process."""
+
+    def __init__(self, row: ResponseRow, asker: Asker) -> None:
+        self.row = row
+        self.asker = asker
+        self.events: list[str] = []  # number n is at n - 1
+        self.is_over = False
+        self.task: asyncio.Task[None] | None = None
+        self.news = asyncio.Event()  # of what comes next; take it before looking at what there is
+
+    def tell(self, texts: list[str]) -> None:
+        self.events += texts
+        self.news.set()
+        self.news = asyncio.Event()
+
+    def end(self) -> None:
+        self.is_over = True
+        self.news.set()
+
+
+class Responses:
+    """All responses of this process.
+
+    Args:
+        keep: where they are logged.
+        answering: what answers.
+        make_title: the first question of a session to its title.
+        on_end: told of each response that ended, with its events' last.
+        place: whose responses these are: `serve`, or `ask` for a command of its own.
+    """
+
+    def __init__(
+        self,
+        keep: Keep,
+        answering: Answering,
+        *,
+        make_title: MakeTitle | None = None,
+        on_end: Callable[[ResponseRow, Done], None] | None = None,
+        place: str = "serve",
+    ) -> None:
+        self._keep = keep
+        self._answering = answering
+        self._make_title = make_title
+        self._on_end = on_end
+        self._place = place
+        self._live: dict[str, _Live] = {}
+        self._asked_at = 0.0
+        self._is_leaving = False
+
+    @property
+    def running(self) -> int:
+        return len(self._live)
+
+    def _running_of(self, asker: Asker) -> int:
+        return sum(live.row.owner == asker.name for live in self._live.values())
+
+    async def start(self, asker: Asker, asked: Asked) -> str:
+        """Begin a response; its first event can be listened to when this returns.
+
+        Raises:
+            Unknown: the session is not there, or not the asker's.
+            TooMany: too many are being made.
+        """
+        if len(self._live) >= MOST_RUNNING or self._running_of(asker) >= MOST_OF_ONE:
+            raise TooMany("too many questions are being answered; ask again in a moment")
+        self._asked_at = time.monotonic()
+        now_ns = time.time_ns()
+        session_id = await self._session(asker, asked, now_ns)
+        response_id = asked.response_id or new_id("r")
+        question = Question(
+            id=response_id, session_id=session_id, text=asked.text, language=asked.language, asked_ns=now_ns,
+            direct_agent=asked.direct_agent,
+        )  # fmt: skip
+        row = ResponseRow(
+            id=response_id, session_id=session_id, owner=asker.name, question=_question_json(question),
+            asker=dataclasses.asdict(asker), started_ns=now_ns, place=self._place,
+        )  # fmt: skip
+        if not await self._keep.open_response(row):
+            raise Taken("there is an answer of this id, or the session was deleted just now")
+        live = _Live(row, asker)
+        self._live[response_id] = live
+        await self._tell(live, [Started(session_id=session_id, response_id=response_id)])
+        live.task = asyncio.create_task(self._make(live, question, ()))
+        return response_id
+
+    async def listen(self, asker: Asker, response_id: str, after: int = 0) -> AsyncIterator[tuple[int, Plain]]:
+        """The events after a number, and each that follows, until the last one.
+
+        Raises:
+            Unknown: there is no such response of this asker.
+        """
+        live = self._live.get(response_id)
+        if live is None or live.row.owner != asker.name:
+            row = await self._keep.response(asker.name, response_id)
+            if row is None:
+                raise Unknown("there is no such response")
+            for number, text in await self._keep.logged(response_id, after):
+                yield number, _read(text)
+            return
+        place = max(after, 0)
+        while True:
+            news = live.news
+            while place < len(live.events):
+                place += 1
+                yield place, _read(live.events[place - 1])
+            if live.is_over:
+                return
+            await news.wait()
+
+    async def cancel(self, asker: Asker, response_id: str) -> bool:
+        """End a response; False: it had ended.
+
+        Raises:
+            Unknown: there is no such response of this asker.
+        """
+        live = self._live.get(response_id)
+        if live is None or live.row.owner != asker.name:
+            if await self._keep.response(asker.name, response_id) is None:
+                raise Unknown("there is no such response")
+            return False
+        if live.task is None or live.is_over:
+            return False
+        live.task.cancel()
+        return True
+
+    async def go_on(self) -> int:
+        """Go on with the responses that were being made when an earlier process ended; how many."""
+        rows = [row for row in await self._keep.unfinished(self._place) if row.id not in self._live]
+        for row in rows:
+            live = _Live(row, _asker(row.asker))
+            live.events = [text for _, text in await self._keep.logged(row.id, 0)]
+            self._live[row.id] = live
+            recorded = tuple(_read(text) for text in live.events)
+            live.task = asyncio.create_task(self._make(live, _question(row.question), recorded))
+        return len(rows)
+
+    async def close(self) -> None:
+        """Stop making responses; the next process goes on with them."""
+        tasks = [live.task for live in self._live.values() if live.task is not None]
+        self._is_leaving = True
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _session(self, asker: Asker, asked: Asked, now_ns: int) -> str:
+        if asked.session_id is None or asked.may_make_session:
+            made = await self._keep.new_session(asker.name, asked.session_id, at_ns=now_ns)
+        else:
+            made = await self._keep.session(asker.name, asked.session_id)
+        if made is None:
+            raise Unknown("there is no such session")
+        return made.id
+
+    async def _make(self, live: _Live, question: Question, recorded: tuple[Plain, ...]) -> None:
+        """Make one response to its end, whatever happens on the way."""
+        try:
+            try:
+                if not recorded:
+                    await self._let_first_packets_go()
+                done = await self._answer(live, question, recorded)
+            except asyncio.CancelledError:
+                if self._is_leaving:  # the next process goes on
+                    return
+                done = Done(verdict="cancelled")
+                await self._tell(live, [done])
+            await self._close(live, done)
+        except KeepUnavailable as error:
+            _LOG.warning("a response could not be kept: %s", error)
+            self._say_unkept(live)
+        except Exception:
+            _LOG.exception("a fault of ours while answering")
+            self._say_unkept(live)
+        finally:
+            live.end()
+            self._live.pop(live.row.id, None)
+
+    async def _answer(self, live: _Live, question: Question, recorded: tuple[Plain, ...]) -> Done:
+        """Have it answered, and tell of it; what was saved of an earlier attempt is told, not made again."""
+        saved = live.row.text or None
+        if saved is not None and live.row.done is not None:
+            return await self._send(live, saved, Done(**live.row.done), recorded)
+        page = await self._keep.messages(live.row.owner, question.session_id, limit=HISTORY)
+        question = dataclasses.replace(question, history=page.messages)
+        text: list[str] = []
+        done = Done(verdict="failed")
+        # What was told before the process that made it ended, in whatever order it comes now.
+        told = Counter(_key(event) for event in recorded)
+        try:
+            async for event in self._answering.run(question, live.asker, recorded):
+                if isinstance(event, Token):
+                    text.append(event.message)
+                elif isinstance(event, Done):
+                    done = event
+                elif told and told[key := _key(plain(event, 0))] > 0:
+                    told[key] -= 1
+                elif len(live.events) < MOST_EVENTS:
+                    await self._tell(live, [event])
+        except IntactError as error:
+            await self._tell(live, [Problem(code="failed", message=str(error))])
+            done = Done(verdict="failed")
+        except Exception as error:
+            _LOG.exception("a fault of ours while answering")
+            message = f"a fault of intact's own ({type(error).__name__}); the log of serve says more"
+            await self._tell(live, [Problem(code="internal", message=message)])
+            done = Done(verdict="failed")
+        answer = "".join(text)
+        await self._keep.save_answer(live.row.id, answer, dataclasses.asdict(done))
+        live.row = dataclasses.replace(live.row, text=answer, done=dataclasses.asdict(done))
+        return await self._send(live, answer, done, recorded)
+
+    async def _send(self, live: _Live, answer: str, done: Done, recorded: tuple[Plain, ...]) -> Done:
+        """Tell the answer in pieces; those that were told before are not told again."""
+        told = sum(len(event["message"]) for event in recorded if event["type"] == "token")
+        pieces = [answer[at : at + PIECE] for at in range(told, len(answer), PIECE)]
+        # A session has a title by the end of its first answer, made beside it.
+        title = asyncio.create_task(self._title(live, recorded))
+        for piece in pieces:
+            await self._tell(live, [Token(message=piece)])
+            await asyncio.sleep(0)
+        found = await title
+        if found is not None:
+            await self._tell(live, [found])
+        await self._tell(live, [done])
+        return done
+
+    async def _title(self, live: _Live, recorded: tuple[Plain, ...]) -> Title | None:
+        if self._make_title is None or any(event["type"] == "title" for event in recorded):
+            return None
+        session = await self._keep.session(live.row.owner, live.row.session_id)
+        if session is None or session.title:
+            return None
+        question = _question(live.row.question)
+        title: str = await self._make_title(question.text, question.language)
+        await self._keep.rename(live.row.owner, session.id, title)
+        return Title(message=title)
+
+    async def _close(self, live: _Live, done: Done) -> None:
+        ended_ns = time.time_ns()
+        state = {"cancelled": State.CANCELLED, "failed": State.FAILED}.get(done.verdict, State.DONE)
+        row = live.row
+        question = _question(row.question)
+        for role, content, at_ns in (("user", question.text, question.asked_ns), ("assistant", row.text, ended_ns)):
+            message = Message(role=role, content=content, at_ns=at_ns, response_id=row.id)
+            await self._keep.add_message(row.owner, row.session_id, message)
+        body = dataclasses.asdict(done)
+        await self._keep.close_response(row.id, state, ended_ns=ended_ns, text=row.text, done=body)
+        if self._on_end is not None:
+            self._on_end(dataclasses.replace(row, state=state, ended_ns=ended_ns), done)
+
+    async def _tell(self, live: _Live, events: list[Event]) -> None:
+        """Log events, then let listeners hear them."""
+        at_ms = time.time_ns() // 1_000_000
+        texts = [as_text(plain(event, at_ms)) for event in events]
+        await self._keep.log(live.row.id, len(live.events) + 1, texts)
+        live.tell(texts)
+
+    def _say_unkept(self, live: _Live) -> None:
+        """The log cannot be written: who listens is told, and what is told is not kept."""
+        at_ms = time.time_ns() // 1_000_000
+        problem = Problem(code="unkept", message="what is kept between requests is out of reach; ask again")
+        live.tell([as_text(plain(event, at_ms)) for event in (problem, Done(verdict="failed"))])
+
+    async def _let_first_packets_go(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while (now := time.monotonic()) < deadline and now - self._asked_at < QUIET_S:
+            await asyncio.sleep(QUIET_S)
+
+
+def _read(text: str) -> Plain:
+    body: Plain = json.loads(text)
+    return body
+
+
+def _key(event: Plain) -> tuple[str, ...]:
+    """By what an event of a response is known again."""
+    names = {"thinking_step": ("step", "message"), "chart": ("title",), "error": ("code", "message")}
+    return (event["type"], *(str(event[name]) for name in names.get(event["type"], ("id",)) if name in event))
+
+
+def _question_json(question: Question) -> dict[str, Any]:
+    return dataclasses.asdict(dataclasses.replace(question, history=()))
+
+
+def _question(body: dict[str, Any]) -> Question:
+    return Question(**{**body, "language": Language(body["language"]), "history": ()})
+
+
+def _asker(body: dict[str, Any]) -> Asker:
+    hosts = body["hosts"]
+    return Asker(
+        **{
+            **body,
+            "role": Role(body["role"]),
+            "run_ids": tuple(body["run_ids"]),
+            "hosts": None if hosts is None else tuple(hosts),
+        }
+    )
