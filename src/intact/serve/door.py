@@ -16,10 +16,13 @@ from intact.serve.metrics import Metrics
 MAX_BODY = 1 << 20
 BODY_S = 20
 MOST_AT_ONCE = 128
+MOST_STREAMS = 320  # answers that go on, beside those
 OPEN = {"/healthz", "/readyz", "/openapi.json"}
 _METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"}
 
 # given the headers, with the method as `:method`; None: nobody we know
+_STREAM = b"text/event-stream"
+
 Identify = Callable[[dict[str, str]], User | Awaitable[User | None] | None]
 
 
@@ -49,6 +52,7 @@ class Door:
         self._is_host_allowed = is_host_allowed
         self._max_body = max_body
         self._inside = 0
+        self._streams = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,11 +60,16 @@ class Door:
             return
         began = time.monotonic()
         status = 500
+        is_stream = False
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if not is_stream and (b"content-type", _STREAM) in _lower(message["headers"]):
+                    is_stream = True  # it may go on for long, and does nothing for most of it
+                    self._inside -= 1
+                    self._streams += 1
             await send(message)
 
         self._inside += 1
@@ -71,13 +80,14 @@ class Door:
             else:
                 await self._let_in(scope, receive, noting)
         finally:
-            self._inside -= 1
+            self._inside -= not is_stream
+            self._streams -= is_stream
             route = getattr(scope.get("route"), "path", "(none)")
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             self._metrics.answered(route, method, status, time.monotonic() - began)
 
     async def _refuse(self, scope: Scope) -> Response | None:
-        if self._inside > MOST_AT_ONCE:
+        if self._inside > MOST_AT_ONCE or self._streams >= MOST_STREAMS:
             return refusal(503, "overloaded", "too many requests at once", "ask again in a second")
         headers = _headers(scope)
         if self._is_host_allowed is not None and not self._is_host_allowed(headers.get("host", "")):
@@ -140,3 +150,8 @@ def _headers(scope: Scope) -> dict[str, str]:
         joint = "; " if name == "cookie" else ", "
         found[name] = found[name] + joint + value.decode("latin-1") if name in found else value.decode("latin-1")
     return found
+
+
+def _lower(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Names and values without parameters, as they are compared."""
+    return [(name.lower(), value.partition(b";")[0].strip().lower()) for name, value in headers]
