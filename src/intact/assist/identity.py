@@ -37,6 +37,7 @@ UseOnce = Callable[[str, int], Awaitable[bool]]  # an id and when it expires (ns
 class Reason(StrEnum):
     """Why a token is worth nothing."""
 
+    MISSING = "missing"
     MALFORMED = "malformed"
     FORGED = "forged"
     WRONG_AUDIENCE = "wrong_audience"
