@@ -45,6 +45,20 @@ class EvidenceFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCalled:
+    """One call to a model ended."""
+
+    call_id: str
+    model: str
+    provider: str
+    ok: bool
+    ms: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """A chart as data: series over the rows of one piece of evidence."""
 
@@ -97,4 +111,6 @@ class Done:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-Event: TypeAlias = Started | Step | ToolStarted | ToolEnded | EvidenceFound | Chart | Token | Title | Problem | Done
+Event: TypeAlias = (
+    Started | Step | ToolStarted | ToolEnded | EvidenceFound | ModelCalled | Chart | Token | Title | Problem | Done
+)

@@ -10,6 +10,7 @@ from intact.assist.events import (
     Done,
     Event,
     EvidenceFound,
+    ModelCalled,
     Problem,
     Started,
     Step,
@@ -44,6 +45,9 @@ def plain(event: Event, at_ms: int) -> Plain:
         case EvidenceFound():
             kind, found = "evidence", event.evidence
             body = {"id": found.id, "tool": found.tool, **found.answer.as_json()}
+        case ModelCalled():
+            kind, body = "model_call", asdict(event)
+            body["id"] = body.pop("call_id")
         case Chart():
             kind, body = "chart", asdict(event)
             body["evidence"] = body.pop("evidence_id")

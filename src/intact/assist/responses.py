@@ -9,13 +9,12 @@ import dataclasses
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from intact.assist.asking import Asker, Language, Message, Question
-from intact.assist.events import Done, Event, Problem, Started, Title, Token
+from intact.assist.events import Done, Event, Problem, Started, Step, Title, Token
 from intact.assist.keep.keep import HISTORY, Keep, KeepUnavailable, ResponseRow, State, new_id
 from intact.assist.plain_events import Plain, as_text, plain
 from intact.model.errors import IntactError
@@ -93,7 +92,7 @@ class Responses:
         keep: where they are logged.
         answering: what answers.
         make_title: the first question of a session to its title.
-        on_end: told of each response that ended, with its events' last.
+        on_end: told of each response that ended, with its events.
         place: whose responses these are: `serve`, or `ask` for a command of its own.
     """
 
@@ -103,7 +102,7 @@ class Responses:
         answering: Answering,
         *,
         make_title: MakeTitle | None = None,
-        on_end: Callable[[ResponseRow, Done], None] | None = None,
+        on_end: Callable[[ResponseRow, list[Plain]], None] | None = None,
         place: str = "serve",
     ) -> None:
         self._keep = keep
@@ -251,16 +250,14 @@ class Responses:
         question = dataclasses.replace(question, history=page.messages)
         text: list[str] = []
         done = Done(verdict="failed")
-        # What was told before the process that made it ended, in whatever order it comes now.
-        told = Counter(_key(event) for event in recorded)
         try:
             async for event in self._answering.run(question, live.asker, recorded):
                 if isinstance(event, Token):
                     text.append(event.message)
                 elif isinstance(event, Done):
                     done = event
-                elif told and told[key := _key(plain(event, 0))] > 0:
-                    told[key] -= 1
+                elif isinstance(event, Step) and event.step == "again":
+                    continue  # stands for one that was told before the process that made it ended
                 elif len(live.events) < MOST_EVENTS:
                     await self._tell(live, [event])
         except IntactError as error:
@@ -313,7 +310,8 @@ class Responses:
         body = dataclasses.asdict(done)
         await self._keep.close_response(row.id, state, ended_ns=ended_ns, text=row.text, done=body)
         if self._on_end is not None:
-            self._on_end(dataclasses.replace(row, state=state, ended_ns=ended_ns), done)
+            events = [_read(text) for text in live.events]
+            self._on_end(dataclasses.replace(row, state=state, ended_ns=ended_ns, done=body), events)
 
     async def _tell(self, live: _Live, events: list[Event]) -> None:
         """Log events, then let listeners hear them."""
@@ -337,12 +335,6 @@ class Responses:
 def _read(text: str) -> Plain:
     body: Plain = json.loads(text)
     return body
-
-
-def _key(event: Plain) -> tuple[str, ...]:
-    """By what an event of a response is known again."""
-    names = {"thinking_step": ("step", "message"), "chart": ("title",), "error": ("code", "message")}
-    return (event["type"], *(str(event[name]) for name in names.get(event["type"], ("id",)) if name in event))
 
 
 def _question_json(question: Question) -> dict[str, Any]:
