@@ -1,7 +1,5 @@
 """What serve tells Prometheus of the assistant: answers, their times, tools, models, tokens."""
 
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from intact.assist.keep.keep import ResponseRow
@@ -18,7 +16,7 @@ class AssistMetrics:
     P50 and P99 are `histogram_quantile` over the buckets, questions a second the `rate` of a count.
     """
 
-    def __init__(self, registry: CollectorRegistry, *, running: Callable[[], int]) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._answers = Counter(
             "intact_answers", "Questions answered.", ("intent", "expert", "verdict"), registry=registry
         )
