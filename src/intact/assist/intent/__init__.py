@@ -1,0 +1,1 @@
+"""The intent gate: five levels that say what a question is, before anything is run for it."""
