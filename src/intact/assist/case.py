@@ -19,7 +19,7 @@ from intact.assist.expert import ToolFailed
 from intact.assist.phrases import phrase
 from intact.assist.plain_events import Plain, evidence_of
 from intact.assist.settings import Bounds
-from intact.assist.tool import Texts
+from intact.assist.tool import Tool
 from intact.model.errors import IntactError
 
 _LOG = logging.getLogger("intact.assist")
@@ -43,40 +43,32 @@ _SAID = {
 
 
 class OfferedTool(Protocol):
-    """A tool as its server offers it to one asker."""
+    """A tool as its server offers it to one asker; `assist.pool.ToolInfo` is one."""
 
     @property
-    def name(self) -> str:
+    def full_name(self) -> str:
         """`server.tool`."""
 
     @property
-    def about(self) -> Texts:
-        """What it answers."""
+    def about(self) -> str:
+        """What it answers, in the words of its server."""
 
     @property
-    def says(self) -> Texts:
-        """What a call of it does, as a heading; empty: not known."""
-
-    @property
-    def schema(self) -> Mapping[str, Any]:
+    def schema(self) -> dict[str, Any]:
         """Its input as JSON schema."""
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """By which it is found."""
 
 
 class ToolPool(Protocol):
-    """All tools of all servers; identity goes with each call."""
+    """All tools of all servers; identity goes with each call. `assist.pool.ToolPool` is one."""
 
     async def list_tools(self, asker: Asker) -> Sequence[OfferedTool]:
         """Those that the asker may see, in an order that does not change."""
 
-    async def call(self, asker: Asker, tool: str, arguments: dict[str, Any]) -> ToolAnswer:
+    async def call(self, asker: Asker, tool: str, arguments: Mapping[str, Any]) -> ToolAnswer:
         """One call.
 
         Raises:
-            ToolRefused, ToolFailed: no answer; the text is ours.
+            ToolFailed: no answer; the text is one line of ours.
         """
 
 
@@ -101,6 +93,7 @@ class Work:
 
     Args:
         tools: by name; what the asker may call.
+        ours: the tool of ours that a name stands for, with its texts; None: it is of another server.
         tell: listeners hear of each event through it.
         recorded: events of an earlier attempt at the same response.
     """
@@ -109,6 +102,7 @@ class Work:
     tools: Mapping[str, OfferedTool]
     bounds: Bounds
     tell: Callable[[Event], None]
+    ours: Callable[[str], Tool | None]
     recorded: tuple[Plain, ...] = ()
 
 
@@ -172,7 +166,7 @@ class WorkingCase:
             number = self._numbers.pop(key, 0)
             if not number:
                 number = self._next = self._next + 1
-            task = asyncio.ensure_future(self._call(offered, given, number))
+            task = asyncio.ensure_future(self._call(tool, given, number))
             task.add_done_callback(_take_note)
             self._calls[key] = task
         try:
@@ -188,29 +182,29 @@ class WorkingCase:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _call(self, offered: OfferedTool, given: dict[str, Any], number: int) -> Evidence:
+    async def _call(self, tool: str, given: dict[str, Any], number: int) -> Evidence:
         call_id, tell = f"c{number}", self.work.tell
-        says = describe(offered, given, self.question.language)
-        tell(ToolStarted(call_id=call_id, name=offered.name, description=says, arguments=given))
+        says = describe(tool, given, self.question.language, ours=self.work.ours(tool))
+        tell(ToolStarted(call_id=call_id, name=tool, description=says, arguments=given))
         began = time.perf_counter()
         try:
-            answer = await self.work.pool.call(self.asker, offered.name, self._complete(offered, given))
+            answer = await self.work.pool.call(self.asker, tool, self._complete(tool, given))
         except asyncio.CancelledError:
             raise
         except Exception as error:
             line = reason(error, self.question.language)
             ms = (time.perf_counter() - began) * 1e3
-            tell(ToolEnded(call_id=call_id, name=offered.name, ok=False, ms=ms, problem=line))
+            tell(ToolEnded(call_id=call_id, name=tool, ok=False, ms=ms, problem=line))
             raise ToolFailed(line) from error
-        evidence = Evidence(id=f"e{number}", tool=offered.name, answer=answer)
+        evidence = Evidence(id=f"e{number}", tool=tool, answer=answer)
         self.evidence[evidence.id] = evidence
-        tell(ToolEnded(call_id=call_id, name=offered.name, ok=True, ms=(time.perf_counter() - began) * 1e3))
+        tell(ToolEnded(call_id=call_id, name=tool, ok=True, ms=(time.perf_counter() - began) * 1e3))
         tell(EvidenceFound(evidence=evidence))
         return evidence
 
-    def _complete(self, offered: OfferedTool, given: dict[str, Any]) -> dict[str, Any]:
+    def _complete(self, tool: str, given: dict[str, Any]) -> dict[str, Any]:
         """The arguments, with the moment of the question as the `now` of tools that have one."""
-        if "at_ns" in offered.schema.get("properties", {}) and "at_ns" not in given:
+        if "at_ns" in self.work.tools[tool].schema.get("properties", {}) and "at_ns" not in given:
             return {**given, "at_ns": self.question.asked_ns}
         return dict(given)
 
@@ -220,11 +214,9 @@ def call_key(tool: str, arguments: Mapping[str, Any]) -> str:
     return f"{tool} {json.dumps(arguments, sort_keys=True, ensure_ascii=True, default=str)}"
 
 
-def describe(offered: OfferedTool, arguments: Mapping[str, Any], language: Language) -> str:
+def describe(tool: str, arguments: Mapping[str, Any], language: Language, *, ours: Tool | None) -> str:
     """What a call does: `查询主机核心指标 - 目标: web-1 - 指标: cpu`."""
-    bare = offered.name.partition(".")[2] or offered.name
-    fallback = f"执行{bare}" if language is Language.ZH else f"Run {bare}"
-    parts = [offered.says.get(language) or fallback]
+    parts = [says(tool, language, ours=ours)]
     for name, (zh, en) in _SAID.items():
         value = arguments.get(name)
         if value in (None, "", [], ()):
@@ -233,6 +225,13 @@ def describe(offered: OfferedTool, arguments: Mapping[str, Any], language: Langu
         text = ", ".join(_one_line(each) for each in values[:MAX_NAMED]) + (" …" if len(values) > MAX_NAMED else "")
         parts.append(f"{zh if language is Language.ZH else en}: {text}")
     return " - ".join(parts)[:MAX_HEADING]
+
+
+def says(tool: str, language: Language, *, ours: Tool | None) -> str:
+    """What a call of a tool does, without its arguments."""
+    bare = tool.partition(".")[2] or tool
+    fallback = f"执行{bare}" if language is Language.ZH else f"Run {bare}"
+    return fallback if ours is None else ours.says.get(language) or fallback
 
 
 def reason(error: BaseException, language: Language) -> str:

@@ -5,17 +5,18 @@ Nothing of a request is kept on the executor: each has a run of its own.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from intact.assist.asking import Asker, Language, Question
-from intact.assist.case import OfferedTool, ToolPool, Work, WorkingCase, reason
+from intact.assist.case import OfferedTool, ToolPool, Work, WorkingCase, reason, says
 from intact.assist.events import (
     Chart,
     Done,
     Event,
     EvidenceFound,
+    ModelCalled,
     Problem,
     Step,
     Token,
@@ -25,7 +26,9 @@ from intact.assist.events import (
 from intact.assist.expert import Expert, Report, Statement, ToolFailed, Value
 from intact.assist.phrases import phrase
 from intact.assist.plain_events import Plain
+from intact.assist.servers.registry import tool_named
 from intact.assist.settings import AssistSettings
+from intact.assist.tool import Tool
 from intact.assist.verify.verifier import Checked, check_report, grounds
 
 _LOG = logging.getLogger("intact.assist")
@@ -34,7 +37,7 @@ MAX_EVENTS_WAITING = 10_000
 LIST_S = 15.0  # for the lists of tools of all servers
 _DIRECT = {"greeting": "answered", "identity": "answered", "invalid": "refused", "suspicious": "refused"}
 _ALWAYS_DIRECT = frozenset(_DIRECT)
-_TOLD = frozenset({"thinking_step", "tool_call", "tool_result", "evidence", "chart", "error"})
+_TOLD = frozenset({"thinking_step", "tool_call", "tool_result", "evidence", "chart", "error", "model_call"})
 
 
 class Verdict(Protocol):
@@ -93,6 +96,7 @@ class Executor:
         experts: those that there are, the first ones first where several fit.
         pool: the tools.
         models: None: there is none.
+        ours: the tool of ours that `server.tool` stands for.
     """
 
     def __init__(
@@ -102,12 +106,15 @@ class Executor:
         pool: ToolPool,
         models: Exploring | None,
         settings: AssistSettings,
+        *,
+        ours: Callable[[str], Tool | None] = tool_named,
     ) -> None:
         self._gate = gate
         self._experts = {expert.id: expert for expert in experts}
         self._pool = pool
         self._models = models if models is not None and models.usable else None
         self._settings = settings
+        self._ours = ours
 
     @property
     def experts(self) -> tuple[Expert, ...]:
@@ -124,7 +131,7 @@ class Executor:
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_EVENTS_WAITING)
         filtered = _Untold(recorded or (), events)
-        run = _Run(self._gate, self._experts, self._pool, models=self._models, settings=self._settings)
+        run = _Run(self._gate, self._experts, self._pool, models=self._models, settings=self._settings, ours=self._ours)
         task = asyncio.ensure_future(run.answer(question, asker, told=filtered))
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
@@ -176,6 +183,8 @@ def _key_of(event: Event) -> str:
             return f"tool_result {event.call_id}"
         case EvidenceFound():
             return f"evidence {event.evidence.id}"
+        case ModelCalled():
+            return f"model_call {event.call_id}"
         case Chart():
             return f"chart {event.title}"
         case Problem():
@@ -193,6 +202,7 @@ class _Run:
     pool: ToolPool
     models: Exploring | None = field(kw_only=True)
     settings: AssistSettings = field(kw_only=True)
+    ours: Callable[[str], Tool | None] = field(kw_only=True)
 
     async def answer(self, question: Question, asker: Asker, *, told: _Untold) -> None:
         done = Done(verdict="failed")
@@ -240,12 +250,13 @@ class _Run:
         """Gather, word, verify and tell; what is said last."""
         try:
             async with asyncio.timeout(LIST_S):
-                tools = {tool.name: tool for tool in await self.pool.list_tools(asker)}
+                tools = {tool.full_name: tool for tool in await self.pool.list_tools(asker)}
         except Exception as error:  # without tools there is still something to say
             line = reason(error, question.language)
             told(Problem(code="tools_failed", message=phrase("tools_failed", question.language, reason=line)))
             tools = {}
-        work = Work(pool=self.pool, tools=tools, bounds=self.settings.bounds, tell=told, recorded=told.recorded)
+        bounds = self.settings.bounds
+        work = Work(pool=self.pool, tools=tools, bounds=bounds, tell=told, ours=self.ours, recorded=told.recorded)
         case = WorkingCase(question, asker, work)
         gathered = _Gathered()
         try:
@@ -326,10 +337,9 @@ class _Run:
         if case.evidence and (gathered.failed or case.spent.bitten):
             lines = [Statement(text=phrase("cut_short", language))]
             for each in case.evidence.values():
-                tool = case.work.tools[each.tool]
-                says = tool.says.get(language) or each.tool
                 values = {"rows": Value(evidence_id=each.id, how="count")}
-                lines.append(Statement(text=phrase("found_rows", language, says=says), values=values))
+                heading = says(each.tool, language, ours=self.ours(each.tool))
+                lines.append(Statement(text=phrase("found_rows", language, says=heading), values=values))
             return Report(statements=tuple(lines), verdict="cannot_tell")
         if gathered.failed:
             line = phrase("no_evidence", language, reason=gathered.failed)

@@ -13,18 +13,16 @@ from intact.assist.executor import Executor
 from intact.assist.expert import Case, Expert, Report
 from intact.assist.plain_events import Plain, as_text, plain
 from intact.assist.settings import AssistSettings
-from intact.assist.tool import Texts
+from intact.assist.tool import Arguments, Texts, Tool
 
 NOW_NS = 1_795_176_000_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offered:
-    name: str
-    about: Texts
-    says: Texts = field(default_factory=dict)
-    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
-    words: tuple[str, ...] = ()
+    full_name: str
+    about: str
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
 
 
 Give = Callable[[Asker, dict[str, Any]], ToolAnswer | Awaitable[ToolAnswer]]
@@ -35,18 +33,23 @@ class Pool:
 
     def __init__(self) -> None:
         self.tools: dict[str, tuple[Offered, Give]] = {}
+        self.texts: dict[str, Tool] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
     def add(self, name: str, give: Give, *, about: str = "answers", says: Texts | None = None, **more: Any) -> None:
-        texts = {Language.EN: about, Language.ZH: about}
-        self.tools[name] = (Offered(name=name, about=texts, says=says or {}, **more), give)
+        self.tools[name] = (Offered(full_name=name, about=about, **more), give)
+        if says:
+            self.texts[name] = Tool(
+                name=name, about={}, says=says, arguments=Arguments, run=lambda _parts, _asker, _arguments: table("n")
+            )
 
     async def list_tools(self, asker: Asker) -> list[Offered]:
         return [offered for offered, _ in self.tools.values()]
 
-    async def call(self, asker: Asker, tool: str, arguments: dict[str, Any]) -> ToolAnswer:
-        self.calls.append((asker.name, tool, arguments))
-        answer = self.tools[tool][1](asker, arguments)
+    async def call(self, asker: Asker, tool: str, arguments: Mapping[str, Any]) -> ToolAnswer:
+        given = dict(arguments)
+        self.calls.append((asker.name, tool, given))
+        answer = self.tools[tool][1](asker, given)
         return answer if isinstance(answer, ToolAnswer) else await answer
 
 

@@ -63,7 +63,7 @@ def pool_with_space() -> Pool:
 
 
 def executor_with(pool: Pool, *experts: Any, verdict: Judged | None = None, **bounds: Any) -> Executor:
-    return Executor(Gate(verdict=verdict or Judged()), experts, pool, None, settings(**bounds))
+    return Executor(Gate(verdict=verdict or Judged()), experts, pool, None, settings(**bounds), ours=pool.texts.get)
 
 
 def text_of(events: list[Event]) -> str:
@@ -82,7 +82,9 @@ def problems_of(events: list[Event]) -> list[str]:
 
 def test_route_mode_tells_everything_in_order_and_asks_no_gate() -> None:
     pool, gate = pool_with_space(), Gate()
-    executor = Executor(gate, [expert(look_at_space, tools=("host.space",))], pool, None, settings())
+    executor = Executor(
+        gate, [expert(look_at_space, tools=("host.space",))], pool, None, settings(), ours=pool.texts.get
+    )
     events = events_of(executor, question(direct_agent="host_diagnosis"))
     kinds = [type(event) for event in events]
     assert kinds == [Step, ToolStarted, ToolEnded, EvidenceFound, Step, Chart, Token, Done]
