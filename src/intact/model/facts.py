@@ -253,6 +253,44 @@ class HostMetric:
     labels: dict[str, Any] = field(default_factory=dict)  # texts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One question that the assistant answered: what it was about and what it took; the answer itself is not here."""
+
+    id: int
+    response_id: str
+    session_id: str
+    owner: str
+    question: str  # secrets removed, at most 500 characters
+    language: str
+    intent_type: str
+    expert: str  # empty: none
+    model: str  # empty: none
+    verdict: str
+    struck: int  # claims that did not hold
+    tool_calls: int
+    input_tokens: int
+    output_tokens: int
+    started_ns: int
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One piece of the assistant's own work, as OpenTelemetry knows it."""
+
+    id: int
+    trace_id: str
+    span_id: str
+    parent_id: str  # empty: the whole
+    name: str
+    kind: str  # `internal` or `client`
+    started_ns: int
+    ended_ns: int
+    ok: bool
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
 Fact: TypeAlias = (
     Process
     | Chunk
@@ -267,4 +305,6 @@ Fact: TypeAlias = (
     | StageCount
     | Loss
     | HostMetric
+    | Answer
+    | Span
 )

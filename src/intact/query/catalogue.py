@@ -73,6 +73,8 @@ TITLES: Mapping[str, Label] = {
     "stage_count": Label("What each stage took in and handed on", "各阶段计数"),
     "loss": Label("What is known to be missed", "丢失"),
     "host_metric": Label("Measurements of the host", "主机指标"),
+    "answer": Label("Questions that the assistant answered", "助手回答过的问题"),
+    "span": Label("The assistant's own work", "助手自身的调用链"),
     "gprocess_map": Label("What a process is, by its id", "进程字典"),
     "run": Label("Recordings", "记录"),
     "manifest": Label("Which segments are in the store", "入库清单"),
@@ -97,6 +99,7 @@ _METRICS: Mapping[str, Mapping[str, str]] = {
     "loss": {"count": "counter"},
     "stage_count": {"seen": "counter", "passed": "counter"},
     "host_metric": {"value": "gauge"},
+    "answer": dict.fromkeys(("struck", "tool_calls", "input_tokens", "output_tokens"), "counter"),
 }
 _METRIC_TITLES = {("file_agg_event", "duration"): Label("Total Duration", "总持续时间")}
 _BIZ_TYPE = Tag(

@@ -12,7 +12,7 @@ from intact.store.tables import BY_NAME, DATABASE
 
 # the right side of these is a table where it is a name
 _MEMBERSHIP = frozenset({"in", "notin", "nullin", "notnullin", "globalin", "globalnotin"})
-_DIALOGUE = ("llm_content",)
+_DIALOGUE = ("llm_content", "answer")
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 MAX_RUNS = 1_000
 

@@ -37,6 +37,8 @@ DEFAULT_SOURCES = (
     Source(id=103, table="proc_signal_event", name_en="Event - signals", name_zh="事件-进程信号事件"),
     Source(id=104, table="net_event", name_en="Event - network", name_zh="事件-网络事件"),
     Source(id=105, table="host_metric", name_en="Metrics - host", name_zh="指标-主机指标", interval_s=10),
+    Source(id=106, table="answer", name_en="Assistant - answers", name_zh="助手-回答"),
+    Source(id=107, table="span", name_en="Assistant - its own work", name_zh="助手-自身调用链"),
     Source(id=111, table="llm_call", name_en="Dialogue - model calls", name_zh="对话-模型调用"),
     Source(id=112, table="tool_call", name_en="Dialogue - tool calls", name_zh="对话-工具调用"),
     Source(id=113, table="mcp_call", name_en="Dialogue - MCP calls", name_zh="对话-MCP 调用"),

@@ -11,12 +11,14 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from intact.model.facts import (
     Agent,
     AgentTurn,
+    Answer,
     Finding,
     HostMetric,
     LlmCall,
     Loss,
     McpCall,
     Process,
+    Span,
     StageCount,
     ToolCall,
 )
@@ -423,7 +425,10 @@ FACT_TABLES: dict[type[Any], str] = {
     StageCount: "stage_count",
     Loss: "loss",
     HostMetric: "host_metric",
+    Answer: "answer",
+    Span: "span",
 }
+_FACT_HOURS: dict[type[Any], int] = {HostMetric: DEFAULT_HOURS, Answer: 30 * 24, Span: DEFAULT_HOURS}
 # when a fact is of, for its retention
 _FACT_TIME = ("at_ns", "started_ns", "issued_ns", "start_ns", "first_seen_ns")
 
@@ -466,7 +471,7 @@ def _fact_table(fact: type[Any], name: str) -> Table:
         columns=(*_REVISED, *fact_columns(fact, without=without), *_ORIGIN),
         order_by="run_id, id, revision" if "id" in names else "run_id, stage, revision",
         time=_epoch(next(column for column in _FACT_TIME if column in names)),
-        hours=DEFAULT_HOURS if fact is HostMetric else 0,
+        hours=_FACT_HOURS.get(fact, 0),
     )
 
 
