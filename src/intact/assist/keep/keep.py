@@ -6,6 +6,7 @@ Whoever is not the owner of a session or an answer meets the same as if it were 
 import json
 import re
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +26,7 @@ MAX_MESSAGES = 2_000  # of a session; the oldest go
 MAX_RESPONSES = 2_000  # of a session; the oldest go, with their events and feedback
 MAX_SESSIONS = 5_000  # of an owner; the longest unused go
 MAX_READINGS = 2_000  # of an asker; the oldest go
+MAX_READINGS_BYTES = 64 << 20  # of an asker, all together
 MAX_EVENTS = 20_000  # of an answer
 MAX_STATISTICS = 100_000  # ratings that one statistic looks at
 MAX_GROUPS = 1_000  # groups of a statistic
@@ -70,7 +72,7 @@ class Session:
 
     Args:
         title: empty until there is one.
-        updated_ns: the last use; whole microseconds.
+        updated_ns: of the last question or answer; whole microseconds.
         expert: who answered last; None: nobody yet.
     """
 
@@ -152,10 +154,12 @@ class Tally:
     """What was kept and what a bound took, since the start of this process."""
 
     counted: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, what: str, number: int = 1) -> None:
         if number:
-            self.counted[what] = self.counted.get(what, 0) + number
+            with self.lock:
+                self.counted[what] = self.counted.get(what, 0) + number
 
 
 class Keep(Protocol):
@@ -243,6 +247,11 @@ def new_id(kind: str) -> str:
 def is_id(text: str) -> bool:
     """Whether something could be an id of ours, or of a client that names its own sessions."""
     return _ID.fullmatch(text) is not None
+
+
+def clean_id(text: str) -> str:
+    """The id, or, for what cannot be one, an id that nothing has."""
+    return text if is_id(text) else ""
 
 
 def cut(text: str, most_bytes: int) -> str:
