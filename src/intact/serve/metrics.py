@@ -18,13 +18,13 @@ class Metrics:
     """Counts requests; asks for the rest when it is asked."""
 
     def __init__(self, readings: Callable[[], Readings]) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Readings(readings))
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(_Readings(readings))
         self._requests = Counter(
-            "intact_http_requests", "Requests answered.", ("route", "method", "status"), registry=self._registry
+            "intact_http_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry
         )
         self._seconds = Histogram(
-            "intact_http_request_seconds", "Time to answer.", ("route",), buckets=_BUCKETS, registry=self._registry
+            "intact_http_request_seconds", "Time to answer.", ("route",), buckets=_BUCKETS, registry=self.registry
         )
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -32,7 +32,7 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class _Readings(Collector):
