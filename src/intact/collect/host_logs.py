@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -134,16 +134,18 @@ class LogReader:
             except OSError as error:
                 unread.append(Unread(what=Unreadable.LOG_FILE, detail=f"{path}: {error.strerror}"))
                 continue
-            sources.append(_source(str(path), size, _changed_ns(path), lines, now_ns))
+            told = _source(str(path), size, _changed_ns(path), lines, now_ns)
+            before = self._marks.get(str(path), size)
+            sources.append(replace(told, growth_bytes=max(size - before, 0)))
             rows += _troubles(str(path), lines, now_ns)
         if self._within.is_all:
             for name, read in ((KERNEL, _kernel_lines), (JOURNAL, _journal_lines)):
-                told = read(now_ns)
-                if isinstance(told, Unread):
-                    unread.append(told)
+                ends = read(now_ns)
+                if isinstance(ends, Unread):
+                    unread.append(ends)
                 else:
-                    sources.append(_source(name, sum(len(line.text) for line in told), None, told, now_ns))
-                    rows += _troubles(name, told, now_ns)
+                    sources.append(_source(name, sum(len(line.text) for line in ends), None, ends, now_ns))
+                    rows += _troubles(name, ends, now_ns)
         self.sources = tuple(sources)
         rows.sort(key=lambda row: (row.recent, row.count), reverse=True)
         return Look(rows=tuple(rows), unread=tuple(unread))

@@ -35,6 +35,7 @@ from intact.model.host import (
 ALL = Within()
 COMMAND_S = 2.0
 MOST_SERVICES = 1_000
+MOST_PORTS = 4_000
 _LOOPBACK = ("127.", "::1")
 
 
@@ -178,6 +179,7 @@ class _Looking:
                 made,
                 listeners_before=listeners(first.sockets, before, names, all_of_them=whole),
                 listeners=found,
+                ports=tuple(sorted({each.port for each in last.sockets if each.state == "LISTEN"})[:MOST_PORTS]),
                 connections_before=connections(first.sockets, before, names, all_of_them=whole),
                 connections=connections(last.sockets, after, names, all_of_them=whole),
                 interfaces=cards,

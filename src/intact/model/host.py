@@ -211,6 +211,7 @@ class LogSource:
     lines: int
     changed_ns: int | None
     lines_a_minute: float | None  # of the part read; None: its lines tell no time
+    growth_bytes: int = 0  # within the sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +261,7 @@ class Sampling:
     files: tuple[OpenFile, ...] = ()
     listeners_before: tuple[Listener, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    ports: tuple[int, ...] = ()  # that anybody listens on over TCP
     connections_before: tuple[Connections, ...] = ()
     connections: tuple[Connections, ...] = ()
     troubles: tuple[LogTrouble, ...] = ()
