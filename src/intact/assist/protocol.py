@@ -23,8 +23,8 @@ from fastmcp.server.middleware import Middleware, MiddlewareContext  # noqa: E40
 from fastmcp.tools.base import Tool as McpTool  # noqa: E402
 from fastmcp.tools.base import ToolResult  # noqa: E402
 from mcp import MCPError  # noqa: E402
+from mcp_types import CONNECTION_CLOSED, ToolAnnotations  # noqa: E402
 from mcp_types import Tool as ListedTool  # noqa: E402
-from mcp_types import ToolAnnotations  # noqa: E402
 
 for _name, _value in _BEFORE.items():  # what we start is not to inherit them
     if _value is None:
@@ -37,6 +37,7 @@ for _name in ("fastmcp", "mcp", "httpx2"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 __all__ = [
+    "CONNECTION_CLOSED",
     "Client",
     "FastMCP",
     "ListedTool",
