@@ -111,6 +111,24 @@ class Done:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The answer is made and verified; its text follows, then `Done` with the same."""
+
+    done: Done
+
+
 Event: TypeAlias = (
-    Started | Step | ToolStarted | ToolEnded | EvidenceFound | ModelCalled | Chart | Token | Title | Problem | Done
+    Started
+    | Step
+    | ToolStarted
+    | ToolEnded
+    | EvidenceFound
+    | ModelCalled
+    | Chart
+    | Token
+    | Title
+    | Problem
+    | Decided
+    | Done
 )

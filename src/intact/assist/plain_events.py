@@ -7,6 +7,7 @@ from typing import Any
 from intact.assist.answers import Evidence, ToolAnswer
 from intact.assist.events import (
     Chart,
+    Decided,
     Done,
     Event,
     EvidenceFound,
@@ -55,6 +56,8 @@ def plain(event: Event, at_ms: int) -> Plain:
             kind, body = "token" if isinstance(event, Token) else "title", {"message": event.message}
         case Problem():
             kind, body = "error", {"code": event.code, "message": event.message}
+        case Decided():
+            kind, body = "verdict", asdict(event.done)
         case Done():
             kind, body = "done", asdict(event)
     return {"type": kind, **body, "timestamp": at_ms}

@@ -14,8 +14,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from intact.assist.asking import Asker, Language, Message, Question
-from intact.assist.events import Done, Event, Problem, Started, Step, Title, Token
-from intact.assist.keep.keep import HISTORY, Keep, KeepUnavailable, ResponseRow, State, new_id
+from intact.assist.events import Decided, Done, Event, Problem, Started, Step, Title, Token
+from intact.assist.keep.keep import (
+    HISTORY,
+    MAX_ANSWER_BYTES,
+    Keep,
+    KeepUnavailable,
+    ResponseRow,
+    State,
+    cut,
+    new_id,
+)
 from intact.assist.plain_events import Plain, as_text, plain
 from intact.model.errors import IntactError
 from intact.query.row_limits import Role
@@ -243,9 +252,9 @@ class Responses:
 
     async def _answer(self, live: _Live, question: Question, recorded: tuple[Plain, ...]) -> Done:
         """Have it answered, and tell of it; what was saved of an earlier attempt is told, not made again."""
-        saved = live.row.text or None
-        if saved is not None and live.row.done is not None:
-            return await self._send(live, saved, Done(**live.row.done), recorded)
+        decided = next((event for event in recorded if event["type"] == "verdict"), None)
+        if decided is not None:
+            return await self._send(live, live.row.text, _done(decided), recorded)
         page = await self._keep.messages(live.row.owner, question.session_id, limit=HISTORY)
         question = dataclasses.replace(question, history=page.messages)
         text: list[str] = []
@@ -268,9 +277,11 @@ class Responses:
             message = f"a fault of intact's own ({type(error).__name__}); the log of serve says more"
             await self._tell(live, [Problem(code="internal", message=message)])
             done = Done(verdict="failed")
-        answer = "".join(text)
-        await self._keep.save_answer(live.row.id, answer, dataclasses.asdict(done))
-        live.row = dataclasses.replace(live.row, text=answer, done=dataclasses.asdict(done))
+        answer = cut("".join(text), MAX_ANSWER_BYTES)
+        # The text is kept before anybody is told a word of it: whoever goes on sends the same.
+        await self._keep.save_answer(live.row.id, answer)
+        live.row = dataclasses.replace(live.row, text=answer)
+        await self._tell(live, [Decided(done=done)])
         return await self._send(live, answer, done, recorded)
 
     async def _send(self, live: _Live, answer: str, done: Done, recorded: tuple[Plain, ...]) -> Done:
@@ -304,9 +315,13 @@ class Responses:
         state = {"cancelled": State.CANCELLED, "failed": State.FAILED}.get(done.verdict, State.DONE)
         row = live.row
         question = _question(row.question)
+        page = await self._keep.messages(row.owner, row.session_id, limit=4)
+        # An earlier process may have been killed between these and the end.
+        there = {message.role for message in page.messages if message.response_id == row.id}
         for role, content, at_ns in (("user", question.text, question.asked_ns), ("assistant", row.text, ended_ns)):
-            message = Message(role=role, content=content, at_ns=at_ns, response_id=row.id)
-            await self._keep.add_message(row.owner, row.session_id, message)
+            if role not in there:
+                message = Message(role=role, content=content, at_ns=at_ns, response_id=row.id)
+                await self._keep.add_message(row.owner, row.session_id, message)
         body = dataclasses.asdict(done)
         await self._keep.close_response(row.id, state, ended_ns=ended_ns, text=row.text, done=body)
         if self._on_end is not None:
@@ -335,6 +350,10 @@ class Responses:
 def _read(text: str) -> Plain:
     body: Plain = json.loads(text)
     return body
+
+
+def _done(event: Plain) -> Done:
+    return Done(**{field.name: event[field.name] for field in dataclasses.fields(Done)})
 
 
 def _question_json(question: Question) -> dict[str, Any]:
