@@ -270,6 +270,7 @@ class RedisKeep:
         return [row for row in rows if row is not None]
 
     async def log(self, response_id: str, first_seq: int, texts: Sequence[str]) -> bool:
+        response_id = clean_id(response_id)
         key = f"events:{response_id}"
         kept = [
             (seq, text if text.isascii() else cut(text, bounds.MAX_EVENT_BYTES))

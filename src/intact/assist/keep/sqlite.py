@@ -192,7 +192,7 @@ class SqliteKeep:
         kept = cut(text, bounds.MAX_ANSWER_BYTES)
         self._tally.count("answers_cut", len(kept) < len(text))
         return self._file.run(
-            "UPDATE responses SET text = ? WHERE id = ? AND state = 'running'", (kept, response_id)
+            "UPDATE responses SET text = ? WHERE id = ? AND state = 'running'", (kept, clean_id(response_id))
         ) > 0  # fmt: skip
 
     async def close_response(
@@ -203,7 +203,7 @@ class SqliteKeep:
             ended_ns,
             cut(text, bounds.MAX_ANSWER_BYTES),
             None if done is None else as_text(done),
-            response_id,
+            clean_id(response_id),
         )
         expert = (done or {}).get("expert")
         with self._file.change() as db:
@@ -235,6 +235,7 @@ class SqliteKeep:
         return [_response(row) for row in rows]
 
     async def log(self, response_id: str, first_seq: int, texts: Sequence[str]) -> bool:
+        response_id = clean_id(response_id)
         rows = [
             (response_id, seq, text if text.isascii() else cut(text, bounds.MAX_EVENT_BYTES))
             for seq, text in enumerate(texts, first_seq)
@@ -258,7 +259,7 @@ class SqliteKeep:
         rows = self._file.rows(
             "SELECT e.seq, e.text FROM events e JOIN responses r ON r.id = e.response_id WHERE e.response_id = ?"
             " AND e.seq > ? AND (r.state = 'running' OR coalesce(r.ended_ns, r.started_ns) > ?) ORDER BY e.seq",
-            (response_id, max(-1, min(after_seq, bounds.MAX_EVENTS)), kept_from),
+            (clean_id(response_id), max(-1, min(after_seq, bounds.MAX_EVENTS)), kept_from),
         )
         return [(row[0], row[1]) for row in rows]
 
