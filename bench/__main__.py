@@ -25,6 +25,7 @@ BENCHES = (
     Bench("assemble", "bench.assemble"),
     Bench("attribution", "bench.attribution.command"),
     Bench("decode", "bench.decode"),
+    Bench("first_byte", "bench.first_byte"),
     Bench("latency", "bench.latency"),
     Bench("overhead", "bench.overhead"),
     Bench("query", "bench.query"),
