@@ -203,7 +203,10 @@ class RedisKeep:
             return False
         key, list_key = f"session:{row.session_id}", f"session_responses:{row.session_id}"
 
+        renews = False
+
         async def open_it(pipe: Any) -> list[str] | None:
+            nonlocal renews
             fields = await pipe.hgetall(key)
             found = _session(row.session_id, fields)
             is_taken = await pipe.exists(f"response:{row.id}")
@@ -217,7 +220,8 @@ class RedisKeep:
             pipe.ltrim(list_key, -bounds.MAX_RESPONSES, -1)
             if row.state is State.RUNNING:
                 pipe.zadd(f"running:{row.place}", {row.id: row.started_ns // 1000})
-            if row.started_ns - int(fields["renewed_ns"]) > DAY_NS:
+            renews = row.started_ns - int(fields["renewed_ns"]) > DAY_NS
+            if renews:
                 pipe.hset(key, "renewed_ns", row.started_ns)
                 for each in others:
                     pipe.expire(f"response:{each}", self._ttl_s)
@@ -231,8 +235,10 @@ class RedisKeep:
             return False
         self._tally.count("responses_opened")
         self._tally.count("responses_dropped", len(dropped))
-        if dropped:
-            with self._link.explaining():
+        with self._link.explaining():
+            if renews:
+                await self._feedback.renew(row.session_id)
+            if dropped:
                 await self._feedback.forget(row.session_id, dropped)
                 await self._link.main.delete(*(f"{kind}:{each}" for each in dropped for kind in ("response", "events")))
         return True

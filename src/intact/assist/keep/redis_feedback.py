@@ -75,6 +75,15 @@ class RedisFeedback:
                 pipe.zrem(f"tenant_feedbacks:{tenant}", each)
             await pipe.execute()
 
+    async def renew(self, session_id: str) -> None:
+        """Let what was said in a session be kept on from now."""
+        key = f"session_feedbacks:{session_id}"
+        ids = await self._db.smembers(key)
+        async with self._db.pipeline(transaction=False) as pipe:
+            for each in (key, *(f"feedback:{one}" for one in ids)):
+                pipe.expire(each, self._ttl_s)
+            await pipe.execute()
+
     async def of_session(self, session_id: str) -> dict[str, Feedback]:
         """What was said, by the id of the answer."""
         ids = sorted(await self._db.smembers(f"session_feedbacks:{session_id}"))

@@ -1,6 +1,7 @@
 """Connections to a Redis or Valkey, and what is said when there is none."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -47,11 +48,13 @@ class RedisLink:
         try:
             parts = urlsplit(url)
             self.name = f"{parts.hostname}:{parts.port or 6379}"
-            if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-                raise ValueError("another scheme")
+            number = parts.path.strip("/") or "0"
+            if parts.scheme not in ("redis", "rediss") or not parts.hostname or not re.fullmatch("[0-9]{1,4}", number):
+                raise ValueError("another scheme, no host, or no number of a database")
             self.main: Any = redis_async.Redis(connection_pool=_pool(url))
             self.feedback: Any = redis_async.Redis(connection_pool=_pool(url, db=feedback_db))
             pool = redis.BlockingConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0), **_OPTIONS)
+            pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows all its options
             self.threads: Any = redis.Redis(connection_pool=pool)
         except (ValueError, TypeError, redis.RedisError):
             # the text of the error may hold parts of the address, so the password

@@ -15,6 +15,7 @@ BUSY_S = 2.0
 # "IntK": by this a file of ours is told from another program's
 APPLICATION_ID = 0x496E744B
 VERSION = 1
+_SMALLEST = 512  # bytes of a database
 
 _SCHEMA = """
 CREATE TABLE sessions (
@@ -174,5 +175,8 @@ def _make(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
     except FileExistsError:
-        if path.stat().st_mode & 0o077:
+        status = path.stat()
+        if 0 < status.st_size < _SMALLEST:  # which SQLite would take for an empty one, and write over
+            raise sqlite3.DatabaseError("file is not a database") from None
+        if status.st_mode & 0o077:
             path.chmod(0o600)
