@@ -1,31 +1,46 @@
 """What the routes of the assistant ask of a request and of the service."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import Request
 
-from intact.assist.asking import Asker
+from intact.assist.asking import Asker, Language
 from intact.assist.keep.keep import Keep
+from intact.assist.responses import Responses
 from intact.query.row_limits import Role
 from intact.serve.errors import ApiError
 from intact.serve.service import Service, user_of
 
 
-class Keeping(Protocol):
-    """As much of the assistant as keeps sessions."""
+class Assisting(Protocol):
+    """As much of the assistant as the routes ask; the whole of it takes a second to load."""
 
     @property
     def keep(self) -> Keep:
-        """Where they are kept."""
+        """Where sessions are kept."""
+
+    @property
+    def responses(self) -> Responses:
+        """What answers."""
+
+    @property
+    def expert_ids(self) -> tuple[str, ...]:
+        """Those that may be asked directly."""
+
+    def experts(self, asker: Asker, language: Language) -> list[dict[str, Any]]:
+        """The same, described."""
+
+    async def tools(self, asker: Asker, language: Language) -> list[dict[str, Any]]:
+        """The tools that the asker may use."""
 
 
-def assistant_of(service: Service) -> Keeping:
+def assistant_of(service: Service) -> Assisting:
     """The assistant of a service.
 
     Raises:
         ApiError: this server has none.
     """
-    assistant: Keeping | None = getattr(service, "assistant", None)
+    assistant: Assisting | None = getattr(service, "assistant", None)
     if assistant is None:
         raise ApiError(501, "not_offered", "this server has no assistant", "start `intact serve`")
     return assistant

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from intact.assist.keep.keep import KeepUnavailable
 from intact.model.codec import finite
 from intact.model.errors import IntactError, UsageError
 from intact.query.readers import Overloaded
@@ -97,6 +98,9 @@ def _http_error(_: Request, error: Exception) -> Response:
 def _explained(_: Request, error: Exception) -> Response:
     if isinstance(error, Overloaded):
         return refusal(503, "overloaded", str(error), "ask again in a second")
+    if isinstance(error, KeepUnavailable):
+        _LOG.warning("%s", error)
+        return refusal(503, "unavailable", "what is kept between requests is out of reach", "ask again in a moment")
     code = "refused" if isinstance(error, UsageError) else "failed"
     return refusal(400 if isinstance(error, UsageError) else 422, code, str(error))
 
