@@ -17,7 +17,7 @@ from pathlib import Path
 
 from intact.model.host import LogClass, LogSource, LogTrouble, Look, Unread, Unreadable, Within
 
-TAIL_BYTES = 256 << 10
+TAIL_BYTES = 128 << 10
 MOST_LOGS = 60
 MOST_ENTRIES = 4_000  # of directories that are looked through
 DEPTH = 3
@@ -25,6 +25,7 @@ LINE_CHARACTERS = 300
 MOST_FOUND = 16  # endpoints, and paths, of one kind in one log
 RECENT_NS = 600_000_000_000  # what is older than ten minutes is history, not a present trouble
 COMMAND_S = 1.5
+READ_S = 0.25  # for all files; those that changed last come first
 KERNEL, JOURNAL = "kernel", "journal"
 SYSTEM_LOGS = Path("/var/log")
 
@@ -128,7 +129,12 @@ class LogReader:
         unread: list[Unread] = []
         rows: list[LogTrouble] = []
         sources: list[LogSource] = []
-        for path in self.files():
+        files = self.files()
+        until = time.monotonic() + READ_S
+        for place, path in enumerate(files):
+            if time.monotonic() > until:
+                unread.append(Unread(what=Unreadable.REST, count=len(files) - place, detail="log files"))
+                break
             try:
                 lines, size = self._tail(path)
             except OSError as error:

@@ -77,6 +77,43 @@ def growth(view: View) -> Iterator[Hypothesis]:
             )  # fmt: skip
 
 
+def big_logs(view: View) -> Iterator[Hypothesis]:
+    """Logs that have filled a file system, and hence grow no more."""
+    full = {
+        mount.path: mount
+        for mount in view.sampling.mounts
+        if mount.used_percent >= at("space_used") and not (mount.is_image or mount.is_read_only)
+    }
+    sizes: dict[str, tuple[int, int | None, str]] = {
+        log.source: (log.bytes, None, _mount_of(log.source, view)) for log in view.sampling.logs
+    }
+    sizes |= {
+        file.path: (file.bytes, file.pid, file.mount)
+        for file in view.sampling.files
+        if not file.is_deleted and _LOG_PATH.search(file.path)
+    }
+    for path, (size, pid, top) in sizes.items():
+        mount = full.get(top)
+        if mount is not None and mount.size_bytes and not _storms(path, view):
+            share = 100.0 * size / mount.size_bytes
+            if share >= at("log_share"):
+                yield Hypothesis(
+                    fault=Fault.LOG_STORM, object=path, kind="file", score=0.82, pid=pid, mount=top,
+                    by=(
+                        Quantity(name="share", value=round(share, 1), unit="%"),
+                        Quantity(name="size", value=float(size), unit="bytes"),
+                    ),
+                )  # fmt: skip
+
+
+def _storms(path: str, view: View) -> bool:
+    """Whether `growth` tells of it."""
+    span = _span(view)
+    grown = [file.growth_bytes for file in view.sampling.files if file.path == path and not file.is_deleted]
+    grown += [log.growth_bytes for log in view.sampling.logs if log.source == path]
+    return max(grown, default=0) / span >= at("log_growth")
+
+
 def deleted_open_file(view: View) -> Iterator[Hypothesis]:
     """Files that have no name any more and still take a good part of a file system that has little left."""
     for file in view.sampling.files:

@@ -39,6 +39,7 @@ THRESHOLDS: dict[str, Threshold] = {
     "thread_growth": _of(20.0, "count", "pools start with fewer within a second, and then stand still"),
     "processes_used": _of(90.0, "%", "the next program that is started may be refused"),
     "log_growth": _of(1 * MIB, "bytes/s", "a gigabyte in a quarter of an hour; nobody reads that"),
+    "log_share": _of(30.0, "%", "a third of a full file system is what to look at first"),
     "io_rate": _of(20 * MIB, "bytes/s", "a good part of what a plain disk takes, without a pause"),
     "close_wait": _of(20.0, "count", "the peer has closed, the program never will; some are usual for a moment"),
     "deleted_share": _of(20.0, "%", "a fifth of a file system that no listing shows"),

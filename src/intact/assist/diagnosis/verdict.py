@@ -28,6 +28,7 @@ PROBES: tuple[Probe, ...] = (
     storage_probes.space,
     storage_probes.read_only_mount,
     storage_probes.growth,
+    storage_probes.big_logs,
     storage_probes.deleted_open_file,
     storage_probes.io_hog,
     storage_probes.told_by_logs,
