@@ -1,0 +1,1 @@
+"""Knowledge: folders of documents as cited chunks, found by words in Chinese and English."""
