@@ -143,6 +143,12 @@ def effect_sums(database: Database, scope: Scope, *, kinds: Iterable[str] = (), 
     return ask(database, sql, scope)
 
 
+def process_of_effect(database: Database, scope: Scope) -> Rows:
+    """The id of the process that an effect is of. Values: `effect`."""
+    sql = f"SELECT toString(e.gprocess_id) AS process FROM ({effects_sql()}) AS e WHERE e.effect = {{effect:String}}"
+    return ask(database, sql, scope)
+
+
 def changed_files(database: Database, scope: Scope) -> Rows:
     """Files and directories that were changed, one a row, the first changed first."""
     sql = f"""

@@ -111,7 +111,7 @@ def ask(database: Database, sql: str, scope: Scope) -> Rows:
     }
     used = {name: values[name] for name in _PARAMETER.findall(text)}
     answer = run_sql(database, text, limit=scope.limit, reader=scope.reader, parameters=used)
-    rows = tuple(tuple(_cell(value) for value in row) for row in answer.rows)
+    rows = tuple(tuple(cell_of(value) for value in row) for row in answer.rows)
     return Rows(sql=with_values(text, used), names=answer.names, rows=rows, truncated=answer.truncated)
 
 
@@ -135,13 +135,14 @@ def clipped(expression: str, characters: int = 300) -> str:
     return f"substringUTF8({expression}, 1, {characters:d})"
 
 
-def _literal(text: str) -> str:
-    return exp.Literal.string(text).sql("clickhouse")
-
-
-def _cell(value: Any) -> Cell:
+def cell_of(value: Any) -> Cell:
+    """A value of a row as an answer holds it: finite, bounded, nested ones as JSON."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False)
     return value[:MAX_TEXT] if isinstance(value, str) else value
+
+
+def _literal(text: str) -> str:
+    return exp.Literal.string(text).sql("clickhouse")
