@@ -210,14 +210,19 @@ def _make(directory: Path) -> None:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _place(directory / KEY_FILE, private)
+    place_private(directory / KEY_FILE, private)
     with (directory / KEY_FILE).open("rb") as file:
         kept = serialization.load_pem_private_key(file.read(MAX_KEY_FILE), None)
     public = kept.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    _place(directory / PUBLIC_KEY_FILE, public, replace=True)
+    place_private(directory / PUBLIC_KEY_FILE, public, replace=True)
 
 
-def _place(path: Path, content: bytes, *, replace: bool = False) -> None:
+def place_private(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Make a file that only the owner of its directory can read; one that is there stays, unless it is to be replaced.
+
+    Raises:
+        IntactError: it cannot be made.
+    """
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
         try:

@@ -7,7 +7,7 @@ from fastapi import Request
 from intact.assist.asking import Asker, Language
 from intact.assist.keep.keep import Keep
 from intact.assist.responses import Responses
-from intact.query.row_limits import Role
+from intact.serve.auth import ROLES
 from intact.serve.errors import ApiError
 from intact.serve.service import Service, user_of
 
@@ -49,4 +49,6 @@ def assistant_of(service: Service) -> Assisting:
 def asker_of(request: Request) -> Asker:
     """Who asks, as the assistant and its tools know it."""
     user = user_of(request)
-    return Asker(name=user.name, tenant_id=user.tenant_id, role=Role.ADMIN)
+    return Asker(
+        name=user.name, tenant_id=user.tenant_id, role=ROLES[user.role], run_ids=user.run_ids, hosts=user.hosts
+    )

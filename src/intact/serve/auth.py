@@ -11,24 +11,46 @@ import secrets
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from intact.model.errors import IntactError, UsageError
+from intact.query.row_limits import Reader, Role
 
 TOKENS_FILE = "tokens.json"
-ADMIN, READER = "admin", "reader"
+# A reader sees what an admin sees and changes nothing; a member sees the runs that are told; an auditor not what was said.
+ADMIN, READER, MEMBER, AUDITOR = "admin", "reader", "member", "auditor"
+ROLES = {ADMIN: Role.ADMIN, READER: Role.ADMIN, MEMBER: Role.MEMBER, AUDITOR: Role.AUDITOR}
 DEFAULT_TENANT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TOKEN = re.compile(r"intact_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_RUN = re.compile(r"[\w-]{1,64}", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+MAX_NAMED = 12_000  # characters of runs and hosts: they travel in a header
 _MAX_FILE = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Who asks, whose runs are shown, and what may be changed."""
+    """Who asks, whose runs are shown, and what may be changed.
+
+    Args:
+        run_ids: of a member: the runs that are shown.
+        hosts: whose measurements are shown; None: every host of the tenant.
+    """
 
     name: str
     tenant_id: int = DEFAULT_TENANT
     role: str = READER
+    run_ids: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None
+
+    def reader(self, language: str = "en") -> Reader:
+        """The same as the query layer knows it."""
+        return Reader(role=ROLES[self.role], tenant_id=self.tenant_id, run_ids=self.run_ids, language=language)
+
+    def may_see_run(self, run_id: str) -> bool:
+        """Whether it is one of those that are shown, if it is of the tenant."""
+        return self.role != MEMBER or run_id in self.run_ids
 
 
 DEV = User(name="dev", role=ADMIN)
@@ -42,6 +64,12 @@ class _Token:
     role: str
     salt: str
     hash: str
+    run_ids: tuple[str, ...] = ()  # files of before have neither
+    hosts: tuple[str, ...] | None = None
+
+    @property
+    def user(self) -> User:
+        return User(name=self.name, tenant_id=self.tenant_id, role=self.role, run_ids=self.run_ids, hosts=self.hosts)
 
 
 class Tokens:
@@ -64,22 +92,30 @@ class Tokens:
         salt, expected = (token.salt, token.hash) if token else ("", "")
         if not hmac.compare_digest(_hash(match[2], salt), expected) or token is None:
             return None
-        return User(name=token.name, tenant_id=token.tenant_id, role=token.role)
+        return token.user
 
-    def add(self, name: str, *, role: str = READER, tenant_id: int = DEFAULT_TENANT) -> str:
+    def add(
+        self,
+        name: str,
+        *,
+        role: str = READER,
+        tenant_id: int = DEFAULT_TENANT,
+        run_ids: tuple[str, ...] = (),
+        hosts: tuple[str, ...] | None = None,
+    ) -> str:
         """Make a token; what is returned is kept nowhere.
 
         Raises:
-            UsageError: the name cannot be one, or has a token.
+            UsageError: the user cannot be one, or has a token.
         """
-        if not _NAME.fullmatch(name):
-            raise UsageError("the name of a token is 1 to 64 letters, digits, dots, @ or dashes")
+        user = User(name=name, tenant_id=tenant_id, role=role, run_ids=run_ids, hosts=hosts)
+        check_user(user)
         self._refresh()
         if any(token.name == name for token in self._tokens.values()):
             raise UsageError(f"there is a token of {name}; remove it first: intact token remove {name}")
         identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         salt = base64.b64encode(secrets.token_bytes(12)).decode("ascii")
-        token = _Token(id=identity, name=name, tenant_id=tenant_id, role=role, salt=salt, hash=_hash(secret, salt))
+        token = _Token(id=identity, salt=salt, hash=_hash(secret, salt), **asdict(user))
         self._write([*self._tokens.values(), token])
         return f"intact_{identity}_{secret}"
 
@@ -98,7 +134,7 @@ class Tokens:
     def users(self) -> list[User]:
         """Who has a token."""
         self._refresh()
-        return [User(name=each.name, tenant_id=each.tenant_id, role=each.role) for each in self._tokens.values()]
+        return [token.user for token in self._tokens.values()]
 
     def _refresh(self) -> None:
         try:
@@ -111,8 +147,8 @@ class Tokens:
             return
         try:
             body = json.loads(self.path.read_bytes()[:_MAX_FILE])
-            self._tokens = {row["id"]: _Token(**row) for row in body["tokens"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._tokens = {row["id"]: _read(row) for row in body["tokens"]}
+        except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
             self._tokens, self._read_as = {}, None  # nobody comes in on a file that cannot be read
             raise IntactError(f"the file of tokens {self.path} cannot be read: {type(error).__name__}") from error
         self._read_as = seen
@@ -131,6 +167,40 @@ class Tokens:
                 os.unlink(temporary)
             raise IntactError(f"cannot write {self.path}: {error.strerror}") from error
         self._refresh()
+
+
+def check_user(user: User) -> None:
+    """Let nobody through who cannot be a user.
+
+    Raises:
+        UsageError: says what is wrong.
+    """
+    if not isinstance(user.name, str) or not _NAME.fullmatch(user.name):
+        raise UsageError("the name of a token is 1 to 64 letters, digits, dots, @ or dashes")
+    if user.role not in ROLES:
+        raise UsageError(f"the role {ascii(user.role)[:40]} is none; there are: {', '.join(ROLES)}")
+    if type(user.tenant_id) is not int or not 0 <= user.tenant_id < 1 << 32:
+        raise UsageError("a tenant is a number from 0 to 4294967295")
+    hosts = user.hosts or ()
+    if not all(isinstance(run, str) and _RUN.fullmatch(run) for run in user.run_ids):
+        raise UsageError("these are not ids of runs; intact runs lists them")
+    if not all(isinstance(host, str) and _HOST.fullmatch(host) for host in hosts):
+        raise UsageError("these are not names of hosts")
+    if sum(map(len, (*user.run_ids, *hosts))) > MAX_NAMED:
+        raise UsageError("too many runs or hosts for one user")
+    if user.role == MEMBER and not user.run_ids:
+        raise UsageError("a member sees the runs that are told; give --run ID")
+    if user.role != MEMBER and user.run_ids:
+        raise UsageError("runs are told to a member only: --role member")
+
+
+def _read(row: dict[str, Any]) -> _Token:
+    hosts = row.get("hosts")
+    token = _Token(
+        **{**row, "run_ids": tuple(row.get("run_ids", ())), "hosts": None if hosts is None else tuple(hosts)}
+    )
+    check_user(token.user)
+    return token
 
 
 def _hash(secret: str, salt: str) -> str:

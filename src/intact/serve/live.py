@@ -4,6 +4,7 @@ import json
 import secrets
 import threading
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -84,15 +85,22 @@ class LiveFeed:
             int(number) if epoch == self._epoch and number.isascii() and number.isdigit() and len(number) < 19 else None
         )
 
-    def after(self, number: int, *, tenant_id: int, run_id: str | None, limit: int) -> tuple[list[Item], int, bool]:
-        """At most `limit` items after a number, the number to go on from, and whether some before them were dropped."""
+    def after(
+        self, number: int, *, tenant_id: int, run_ids: Collection[str] | None, limit: int
+    ) -> tuple[list[Item], int, bool]:
+        """Items after a number, the number to go on from, and whether some before them were dropped.
+
+        Args:
+            run_ids: of these runs only; None: of all.
+            limit: at most so many.
+        """
         with self._lock:
             oldest = self._items[0].number if self._items else self.last + 1
             start = max(number + 1, oldest)
             found: list[Item] = []
             for place in range(start - oldest, len(self._items)):
                 item = self._items[place]
-                if item.tenant_id == tenant_id and run_id in (None, item.run_id):
+                if item.tenant_id == tenant_id and (run_ids is None or item.run_id in run_ids):
                     found.append(item)
                     if len(found) == limit:
                         return found, item.number, number + 1 < oldest

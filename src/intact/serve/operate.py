@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from intact.serve.auth import MEMBER, User
 from intact.serve.errors import ApiError, json_answer
 from intact.serve.live import Item
 from intact.serve.metrics import CONTENT_TYPE, Metrics
@@ -110,7 +111,7 @@ def live_routes(service: Service) -> APIRouter:
         if wanted.run is not None:
             await asyncio.to_thread(own_run, service, user, wanted.run)
         cursor = wanted.after if wanted.after is not None else last_event_id
-        reader = _Reader(service, user.tenant_id, wanted, cursor)
+        reader = _Reader(service, user, wanted, cursor)
         if waiting >= MOST_WAITING:
             raise ApiError(503, "overloaded", "too many wait for what is live", "ask again in a second")
         if "text/event-stream" in accept:
@@ -148,9 +149,10 @@ def live_routes(service: Service) -> APIRouter:
 class _Reader:
     """One who reads the live feed on from a cursor."""
 
-    def __init__(self, service: Service, tenant_id: int, wanted: LiveQuery, cursor: str | None) -> None:
+    def __init__(self, service: Service, user: User, wanted: LiveQuery, cursor: str | None) -> None:
         self._live = service.live
-        self._tenant_id = tenant_id
+        self._tenant_id = user.tenant_id
+        self._run_ids = (wanted.run,) if wanted.run is not None else user.run_ids if user.role == MEMBER else None
         self._wanted = wanted
         place = self._live.position(cursor)
         self._is_stale = cursor is not None and place is None  # a cursor of an earlier process
@@ -167,7 +169,7 @@ class _Reader:
         self.gap, self._is_stale = self._is_stale, False
         while True:
             items, self._place, missed = self._live.after(
-                self._place, tenant_id=self._tenant_id, run_id=self._wanted.run, limit=self._wanted.limit
+                self._place, tenant_id=self._tenant_id, run_ids=self._run_ids, limit=self._wanted.limit
             )
             self.gap = self.gap or missed
             if items or self.gap or time.monotonic() >= deadline:

@@ -18,12 +18,17 @@ from intact.query.parts import (
     run_row,
 )
 from intact.query.run import show_run
+from intact.serve.auth import MEMBER, User
 from intact.serve.errors import ApiError, json_answer
 from intact.serve.paging import MOST_ROWS, Cursor, Limit, PageBody, read_cursor, write_cursor
-from intact.serve.service import Service, own_run, user_of
+from intact.serve.service import Service, must_hear_what_was_said, own_run, user_of
 
 # More effects than this are handed out in pages only.
 MOST_EFFECTS = 200_000
+
+# Parts that hold what was said.
+SAID = {"calls", "turns"}
+MOST_AGENTS = 10_000
 
 PARTS = ("run", *LISTS, "ledger")
 PartName = Annotated[str, Path(json_schema_extra={"enum": list(PARTS)}, description="A key of `show --json`.")]
@@ -49,12 +54,13 @@ def run_routes(service: Service) -> APIRouter:
     @routes.get("/runs", responses={200: {"model": PageBody}})
     def list_runs(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
         """Runs, newest first, each as `run` of `show --json`."""
-        return _page(ask(newest_runs, user_of(request).tenant_id), cursor, limit)
+        return _page(_runs(service, user_of(request)), cursor, limit)
 
     @routes.get("/runs/{run_id}", responses={200: {"model": dict[str, Any]}})
     def show(request: Request, run_id: str) -> Response:
         """The object of `show --json`."""
         own_run(service, user_of(request), run_id)
+        must_hear_what_was_said(user_of(request))
         if ask(effect_count, run_id) > MOST_EFFECTS:
             hint = f"take it in parts: GET /api/runs/{{id}}/{{part}}, part one of {', '.join(PARTS)}"
             raise ApiError(413, "too_large", f"the run has more than {MOST_EFFECTS} effects", hint)
@@ -64,6 +70,8 @@ def run_routes(service: Service) -> APIRouter:
     def show_part(request: Request, run_id: str, part: PartName, page: Annotated[PartQuery, Query()]) -> Response:
         """One part of it: a list in pages, or the one object `run` or `ledger` as the only row."""
         own_run(service, user_of(request), run_id)
+        if part in SAID:
+            must_hear_what_was_said(user_of(request))
         if part in ("run", "ledger"):
             return json_answer({"rows": [ask(run_row if part == "run" else run_ledger, run_id)], "next": None})
         if part not in LISTS:
@@ -79,7 +87,7 @@ def run_routes(service: Service) -> APIRouter:
         user = user_of(request)
         wanted = "" if run is None else own_run(service, user, run)
         offset = _offset(cursor)
-        rows = ask(agents_in, user.tenant_id, wanted, limit + 1, offset)
+        rows = _agents(service, user, wanted, slice(offset, offset + limit + 1))
         return json_answer({"rows": rows[:limit], "next": write_cursor((offset + limit, "") if rows[limit:] else None)})
 
     @routes.get("/ledger", responses={200: {"model": PageBody}})
@@ -88,7 +96,7 @@ def run_routes(service: Service) -> APIRouter:
         user = user_of(request)
         if run is not None:
             return json_answer({"rows": [{"run_id": run, **_ledger(own_run(service, user, run))}], "next": None})
-        rows = ask(newest_runs, user.tenant_id)
+        rows = _runs(service, user)
         offset = _offset(cursor)
         some = rows[offset : offset + limit]
         ledgers = [{"run_id": row["id"], **_ledger(row["id"])} for row in some]
@@ -96,6 +104,17 @@ def run_routes(service: Service) -> APIRouter:
         return json_answer({"rows": ledgers, "next": write_cursor(more)})
 
     return routes
+
+
+def _runs(service: Service, user: User) -> list[dict[str, Any]]:
+    return [row for row in service.readers.ask(newest_runs, user.tenant_id) if user.may_see_run(row["id"])]
+
+
+def _agents(service: Service, user: User, run_id: str, wanted: slice) -> list[dict[str, Any]]:
+    ask, tenant = service.readers.ask, user.tenant_id
+    if user.role != MEMBER:
+        return ask(agents_in, tenant, run_id, wanted.stop - wanted.start, wanted.start)
+    return [row for row in ask(agents_in, tenant, run_id, MOST_AGENTS, 0) if user.may_see_run(row["run_id"])][wanted]
 
 
 def _page(rows: list[dict[str, Any]], cursor: str | None, limit: int) -> Response:

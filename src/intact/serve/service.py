@@ -8,7 +8,7 @@ from fastapi import Request
 
 from intact.query.parts import tenant_of
 from intact.query.readers import Readers
-from intact.serve.auth import ADMIN, User
+from intact.serve.auth import ADMIN, AUDITOR, User
 from intact.serve.door import Identify
 from intact.serve.errors import ApiError, not_found
 from intact.serve.live import LiveFeed
@@ -52,6 +52,12 @@ def must_be_admin(user: User) -> None:
 
 def own_run(service: Service, user: User, run_id: str) -> str:
     """The id of a run the user may see; what is another's is as if it were not there."""
-    if service.readers.ask(tenant_of, run_id) != user.tenant_id:
+    if not user.may_see_run(run_id) or service.readers.ask(tenant_of, run_id) != user.tenant_id:
         raise not_found("run")
     return run_id
+
+
+def must_hear_what_was_said(user: User) -> None:
+    """An auditor sees what was done, not what was said."""
+    if user.role == AUDITOR:
+        raise ApiError(403, "forbidden", "an auditor sees what was done, not what was said", "take another part")
