@@ -18,6 +18,7 @@ import typer
 from intact.assemble.redact import Redactor
 from intact.cli.sensor_governing import SensorEnforcement
 from intact.cli.terminal import safe
+from intact.collect.host_metrics import HostMeter, sample
 from intact.collect.processes import environment_of
 from intact.collect.sensor import SensorCollector
 from intact.govern.configured import configured
@@ -35,6 +36,7 @@ from intact.store.segments import Limits, SegmentWriter
 
 _CAPABILITIES = (1 << 39) | (1 << 38) | (1 << 19)  # CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE
 INTERVAL_S = 0.08  # an idle host is looked at often enough; a ring that fills is drained sooner
+MEASURE_S = 10.0  # between measurements of the host
 LOOK_S = 1.0  # how often the file of `intact agents add` is looked at
 MOST_TOLD = 4_096
 HOUR_NS = 3_600_000_000_000
@@ -72,6 +74,8 @@ class Sensor:
         self._stopping = False
         self._reload = False
         self._next_look = 0.0
+        self._meter = HostMeter()
+        self._next_measure = 0.0
         self._told: dict[int, str] = {}  # by agent, the role that the log has
         self._problem: str | None = None
         self._collector: SensorCollector | None = None
@@ -116,11 +120,23 @@ class Sensor:
                 self._look_again(registry)
             if not self._config.inputs.proc.ai_agent.file_io_enabled and "io" in piece.effects:
                 piece = replace(piece, effects={name: rows for name, rows in piece.effects.items() if name != "io"})
-            self._keep(writer, piece)
+            self._keep(writer, self._with_measurements(piece, run.host.name))
         try:
             writer.close()
         except IntactError as error:
             self._fail(error)
+
+    def _with_measurements(self, piece: Slice, host: str) -> Slice:
+        """With the core metrics of the host, when they are due; they are of the end of the slice."""
+        if time.monotonic() < self._next_measure:
+            return piece
+        self._next_measure = time.monotonic() + MEASURE_S
+        try:
+            metrics = sample(self._meter.measure(), host, piece.until_ns)
+        except (OSError, ValueError, KeyError) as error:
+            self._log(LogLevel.WARNING, f"the host cannot be measured: {error}")
+            return piece
+        return replace(piece, facts=(*piece.facts, *metrics))
 
     def _keep(self, writer: SegmentWriter, piece: Slice) -> None:
         try:

@@ -15,6 +15,8 @@ from typing import Any
 import typer
 import uvicorn
 
+from intact.assist.settings import read_assist_settings
+from intact.cli.measuring import measuring
 from intact.govern.policy import parse_policy
 from intact.govern.state import Applied, State
 from intact.model.errors import IntactError
@@ -54,14 +56,15 @@ def run(
     Example: intact token add me; intact serve
     """
     settings = read_settings(config, {"host": host, "port": port, "auth": auth})
+    measure_s = read_assist_settings(config).host_metrics_s
     directory = DataDirectory.locate(data)
     directory.become_owner()
     directory.make()
-    serve(directory, settings, Tokens(directory.path))
+    serve(directory, settings, Tokens(directory.path), measure_s=measure_s)
 
 
-def serve(directory: DataDirectory, settings: Settings, tokens: Tokens) -> None:
-    """Serve until a signal ends it."""
+def serve(directory: DataDirectory, settings: Settings, tokens: Tokens, *, measure_s: float = 0.0) -> None:
+    """Serve until a signal ends it; this host is measured every so many seconds."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="intact: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     live = LiveFeed()
@@ -71,6 +74,7 @@ def serve(directory: DataDirectory, settings: Settings, tokens: Tokens) -> None:
         spool = stack.enter_context(
             Spool(database, back, watch=lambda run, piece: live.publish(run.id, run.tenant_id, piece))
         )
+        stack.enter_context(measuring(database, os.uname().nodename, measure_s))
         readers, for_commands = Readers(database), Readers(database)
         stack.callback(for_commands.close)
         stack.callback(readers.close)
