@@ -10,6 +10,7 @@ from intact import __version__
 from intact.serve.ask import ask_routes
 from intact.serve.door import Door
 from intact.serve.errors import RefusalBody, answer_errors
+from intact.serve.mcp import mcp_routes
 from intact.serve.metrics import Metrics
 from intact.serve.operate import live_routes, operate_routes
 from intact.serve.runs import run_routes
@@ -48,4 +49,5 @@ def build_app(service: Service) -> ASGIApp:
     answer_errors(app)
     for routes in (operate_routes(service, metrics), run_routes(service), ask_routes(service), live_routes(service)):
         app.include_router(routes)
+    app.include_router(mcp_routes(service))
     return Door(app, identify=service.identify, metrics=metrics, is_host_allowed=service.is_host_allowed)

@@ -3,13 +3,26 @@
 from typing import Any, Protocol
 
 from fastapi import Request
+from starlette.types import ASGIApp
 
 from intact.assist.asking import Asker, Language
+from intact.assist.identity import Signer
 from intact.assist.keep.keep import Keep
 from intact.assist.responses import Responses
 from intact.serve.auth import ROLES
 from intact.serve.errors import ApiError
 from intact.serve.service import Service, user_of
+
+
+class ToolServers(Protocol):
+    """The servers of this process; `assist.servers.apps.ServerApps` is it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called."""
+
+    def asgi(self, name: str) -> ASGIApp:
+        """One of them, at `/mcp`."""
 
 
 class Assisting(Protocol):
@@ -22,6 +35,14 @@ class Assisting(Protocol):
     @property
     def responses(self) -> Responses:
         """What answers."""
+
+    @property
+    def servers(self) -> ToolServers:
+        """Its tools, as servers."""
+
+    @property
+    def signer(self) -> Signer:
+        """Signs who asks them."""
 
     @property
     def expert_ids(self) -> tuple[str, ...]:
