@@ -1,0 +1,428 @@
+"""Whether a piece of evidence backs a claim: a cell of it does, a count, or what is reckoned from its numbers.
+
+Differences, sums, means and shares are looked for only where the words of the sentence (or the unit) ask for them:
+among enough pairs any number is the difference of two.
+"""
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import TypeGuard
+
+from intact.assist.answers import Cell, Evidence
+from intact.assist.rendering import visible
+from intact.assist.verify.claims import UNITS, Claim
+
+MAX_PAIR_ROWS = 20  # of evidence whose rows are compared with each other
+MAX_ROUNDED = 0.25  # of a number: what is rounded further says something else
+DAY_NS = 86_400 * 10**9
+_SUM = re.compile(
+    r"\b(?:total|sum|in all|altogether|combined|together|overall)\b|总|合计|共|加起来|累计", re.IGNORECASE
+)
+_MEAN = re.compile(r"\b(?:average|mean|avg|averag\w+|on average)\b|平均|均值", re.IGNORECASE)
+_DIFFERENCE = re.compile(
+    r"\b(?:more|less|fewer|higher|lower|above|below|difference|differs?|grew|grown|growth|rose|risen|increased?|decreased?|dropped"
+    r"|fell|fallen|gained|lost|up by|down by|by|later|earlier|after|before|took|lasted|longer|shorter"
+    r"|older|younger|apart|between|left|remain\w*|free)\b"
+    r"|增|减|涨|降|多|少|高出|低于|相差|差|升|跌|耗时|历时|间隔|持续|用时|剩|空闲|可用",
+    re.IGNORECASE,
+)
+_DISTINCT = re.compile(r"\b(?:distinct|different|unique|various)\b|不同|去重|各不相同", re.IGNORECASE)
+_PARTIAL = re.compile(
+    r"\b(?:first|shown|listed|at least|top|latest|last|newest)\b|至少|前|列出|显示|最近|最新", re.IGNORECASE
+)
+_FOLD = re.compile(
+    r"\btimes (?:as|more|higher|larger|faster|slower|the|that)\b|倍", re.IGNORECASE
+)  # else it is how often
+_TOKENS = re.compile(r"token|词元|令牌")
+_SUFFIXES = (
+    ("_bytes", "bytes"),
+    ("_ns", "ns"),
+    ("_us", "us"),
+    ("_ms", "ms"),
+    ("_seconds", "s"),
+    ("_s", "s"),
+    ("_percent", "%"),
+    ("_pct", "%"),
+    ("_usd", "usd"),
+    ("_ratio", "ratio"),
+)
+_ZH_WORDS = {
+    "错误": "error",
+    "报错": "error",
+    "告警": "warning",
+    "警告": "warning",
+    "僵尸": "zombie",
+    "失败": "fail",
+    "丢包": "drop",
+    "泄漏": "leak",
+    "重启": "restart",
+    "连接": "connection",
+    "进程": "process",
+    "超时": "timeout",
+    "异常": "error",
+    "拒绝": "refused",
+    "崩溃": "crash",
+    "发现": "finding",
+    "日志": "log",
+    "磁盘": "disk",
+    "内存": "memory",
+    "服务": "service",
+    "文件": "file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that holds numbers, in base units."""
+
+    name: str
+    dimension: str
+    numbers: tuple[tuple[int, float], ...]  # row and value
+    raw: tuple[float, ...]
+    unit: str
+
+    @property
+    def values(self) -> list[float]:
+        return [value for _, value in self.numbers]
+
+
+def columns_of(evidence: Evidence) -> list[Column]:
+    """The columns of evidence that hold numbers."""
+    answer = evidence.answer
+    found = []
+    for index, name in enumerate(answer.columns):
+        cells = [(row, cells[index]) for row, cells in enumerate(answer.rows)]
+        numbers = [(row, float(cell)) for row, cell in cells if _is_number(cell)]
+        if numbers:
+            unit = (answer.units.get(name) or _unit_by_name(name)).strip()
+            dimension, scale = _dimension(unit)
+            scaled = tuple((row, value * scale) for row, value in numbers)
+            found.append(Column(name, dimension, scaled, tuple(value for _, value in numbers), unit.lower()))
+    return found
+
+
+def backs(claim: Claim, evidence: Sequence[Evidence]) -> bool:
+    """Whether any of this evidence, or for differences any two of it, says what the claim says."""
+    by_kind: dict[str, Callable[[Claim, Evidence], bool]] = {
+        "number": _number,
+        "time": _time,
+        "name": _name,
+        "none": _none,
+    }
+    return any(by_kind[claim.kind](claim, each) for each in evidence) or (
+        claim.kind == "number" and len(evidence) == 2 and _across(claim, evidence[0], evidence[1])
+    )
+
+
+def _number(claim: Claim, evidence: Evidence) -> bool:
+    columns = columns_of(evidence)
+    return (
+        _is_cell(claim, columns)
+        or _is_count(claim, evidence)
+        or _is_reckoned(claim, columns, truncated=evidence.answer.truncated)
+        or _is_compared(claim, columns, evidence)
+        or _is_span(claim, evidence, columns)
+        or _is_in_text(claim, evidence)
+    )
+
+
+def _is_cell(claim: Claim, columns: list[Column]) -> bool:
+    for column in columns:
+        if _fits(claim, column) and any(_equal(claim, value) for value in column.values):
+            return True
+        is_raw = claim.is_bare and claim.dimension == "plain" and column.dimension != "epoch"
+        if is_raw and any(_equal(claim, value) for value in column.raw):
+            return True
+    return False
+
+
+def _fits(claim: Claim, column: Column) -> bool:
+    """Whether a claim may be of a column by its unit."""
+    if claim.noun == "#" or column.dimension != ("plain" if claim.dimension == "times" else claim.dimension):
+        return False
+    if claim.dimension == "times":
+        return "token" not in column.unit and not _FOLD.search(claim.sentence)
+    if claim.dimension == "plain" and claim.noun:
+        says_tokens = bool(_TOKENS.search(claim.noun))
+        is_tokens = "token" in column.unit or "token" in column.name
+        return says_tokens == is_tokens or not (says_tokens or "token" in column.unit)
+    return True
+
+
+def _is_count(claim: Claim, evidence: Evidence) -> bool:
+    answer = evidence.answer
+    count = len(answer.rows)
+    if claim.noun == "#":
+        return 1 <= claim.value <= count
+    if claim.dimension not in ("plain", "times") or claim.value != int(claim.value) or _FOLD.search(claim.sentence):
+        return False
+    if claim.is_article and claim.value == 1:
+        return count >= 1
+    if not _TOKENS.search(claim.noun) and not _names_fewer(claim, evidence):
+        is_all = not answer.truncated or _PARTIAL.search(claim.sentence) is not None
+        if claim.value == answer.total or (claim.value == count and is_all):
+            return True
+    return not answer.truncated and claim.value in set(_group_counts(claim, evidence))
+
+
+def _group_counts(claim: Claim, evidence: Evidence) -> Iterator[int]:
+    """How many rows have a value that the sentence names; how many values there are, if it says different ones."""
+    sentence = claim.sentence.casefold()
+    rows = evidence.answer.rows
+    for index in range(len(evidence.answer.columns)):
+        counted: dict[Cell, int] = {}
+        for row in rows:
+            counted[row[index]] = counted.get(row[index], 0) + 1
+        if _DISTINCT.search(claim.sentence):
+            yield len(counted)
+        yield from (
+            n for cell, n in counted.items() if isinstance(cell, str) and len(cell) > 1 and cell.casefold() in sentence
+        )
+
+
+def _names_fewer(claim: Claim, evidence: Evidence) -> bool:
+    """Whether the words around a number name a value that only some of the rows have."""
+    if evidence.answer.total == claim.value and evidence.answer.truncated:
+        return False
+    around = _clause(claim).casefold()
+    rows = evidence.answer.rows
+    for index, column in enumerate(evidence.answer.columns):
+        cells = [row[index] for row in rows]
+        repeated = len(set(cells)) < len(cells) and column not in evidence.answer.untrusted
+        if repeated and any(
+            isinstance(c, str) and len(c) > 1 and c.casefold() in around and cells.count(c) < len(cells) for c in cells
+        ):
+            return True
+    return False
+
+
+def _clause(claim: Claim) -> str:
+    """The part of its sentence, between commas, that a claim is in."""
+    at = 0
+    for part in re.split(r"(?<=[,，、:：(（])", claim.sentence):
+        if at <= claim.start - claim.offset < at + len(part):
+            return part
+        at += len(part)
+    return claim.sentence
+
+
+def _is_reckoned(claim: Claim, columns: list[Column], *, truncated: bool) -> bool:
+    for column in columns:
+        if not _fits(claim, column) or column.dimension == "epoch":
+            continue
+        values = column.values
+        if (
+            _SUM.search(claim.sentence)
+            and not truncated
+            and column.dimension != "%"
+            and _equal(claim, math.fsum(values))
+        ):
+            return True
+        if _MEAN.search(claim.sentence) and not truncated and _equal(claim, statistics.fmean(values)):
+            return True
+    return False
+
+
+def _is_compared(claim: Claim, columns: list[Column], evidence: Evidence) -> bool:
+    if claim.dimension in ("%", "times") and any(
+        _equal_ratio(claim, above, below) for above, below in _pairs(columns, evidence, ratios=True)
+    ):
+        return True
+    if not _DIFFERENCE.search(claim.sentence):
+        return False
+    pairs = _pairs([column for column in columns if _fits(claim, column)], evidence, ratios=False)
+    return any(_equal(claim, abs(above - below), unsigned=True) for above, below in pairs)
+
+
+def _pairs(columns: list[Column], evidence: Evidence, *, ratios: bool) -> Iterator[tuple[float, float]]:
+    """Numbers that may be compared: two of one row and dimension, the ends and extremes of a column, two of few rows."""
+    for column in columns:
+        values = column.values
+        if column.dimension == "epoch":
+            continue
+        yield from ((values[-1], values[0]), (max(values), min(values)))
+        if not ratios and len(values) <= MAX_PAIR_ROWS // 2:
+            yield from combinations(values, 2)
+        if ratios and not evidence.answer.truncated and len(values) <= MAX_PAIR_ROWS and column.dimension != "%":
+            whole = math.fsum(values)
+            yield from ((value, whole) for value in values)
+    if len(evidence.answer.rows) > MAX_PAIR_ROWS:
+        return
+    for one, other in combinations(columns, 2):
+        if one.dimension != other.dimension or one.dimension == "epoch" or (ratios and one.dimension == "%"):
+            continue
+        by_row = dict(other.numbers)
+        for row, value in one.numbers:
+            if row in by_row:
+                yield from ((value, by_row[row]), (by_row[row], value))
+
+
+def _equal_ratio(claim: Claim, above: float, below: float) -> bool:
+    if not below:
+        return False
+    share = above / below
+    found = [share, share - 1] if _DIFFERENCE.search(claim.sentence) else [share]
+    factor = 100 if claim.dimension == "%" else 1
+    return any(_equal(claim, each * factor, unsigned=True) for each in found)
+
+
+def _is_span(claim: Claim, evidence: Evidence, columns: list[Column]) -> bool:
+    """A duration: of the range that was looked at, or between two times of a row or the first and last of a column."""
+    if claim.dimension != "ns":
+        return False
+    answer = evidence.answer
+    if answer.from_ns is not None and answer.to_ns is not None and _equal(claim, answer.to_ns - answer.from_ns):
+        return True
+    epochs = [column for column in columns if column.dimension == "epoch"]
+    if any(_equal(claim, max(column.values) - min(column.values)) for column in epochs):
+        return True
+    if len(answer.rows) > MAX_PAIR_ROWS:
+        return False
+    if _DIFFERENCE.search(claim.sentence):
+        pairs = [pair for column in epochs for pair in combinations(column.values, 2)]
+        if any(_equal(claim, abs(one - other)) for one, other in pairs):
+            return True
+    for one, other in combinations(epochs, 2):
+        by_row = dict(other.numbers)
+        if any(row in by_row and _equal(claim, abs(value - by_row[row])) for row, value in one.numbers):
+            return True
+    return False
+
+
+def _is_in_text(claim: Claim, evidence: Evidence) -> bool:
+    """A number that stands as it is in a text of the evidence, with the same unit, such as 404 in a line of a log."""
+    if claim.dimension == "plain" and (claim.scale != 1 or claim.value != int(claim.value)):
+        return False
+    shown = re.escape(claim.text.strip("` "))
+    pattern = re.compile(rf"(?<![\d.,A-Za-z]){shown}(?![\d%A-Za-z]|[.,]\d)")
+    return any(pattern.search(cell) for row in evidence.answer.rows for cell in row if isinstance(cell, str))
+
+
+def _across(claim: Claim, one: Evidence, other: Evidence) -> bool:
+    """A difference or share between two pieces of evidence, each of few rows."""
+    if len(one.answer.rows) > 3 or len(other.answer.rows) > 3:
+        return False
+    is_ratio = claim.dimension in ("%", "times")
+    for before in columns_of(one):
+        for after in columns_of(other):
+            if before.name != after.name or before.dimension != after.dimension:
+                continue
+            pairs = [(a, b) for a in after.values for b in before.values]
+            if is_ratio and any(_equal_ratio(claim, a, b) for a, b in pairs):
+                return True
+            is_difference = _DIFFERENCE.search(claim.sentence) and _fits(claim, before)
+            if is_difference and any(_equal(claim, abs(a - b), unsigned=True) for a, b in pairs):
+                return True
+    return False
+
+
+def _time(claim: Claim, evidence: Evidence) -> bool:
+    answer = evidence.answer
+    moments = [value for column in columns_of(evidence) if column.dimension == "epoch" for value in column.values]
+    moments += [float(each) for each in (answer.from_ns, answer.to_ns) if each is not None]
+    texts = [cell for row in answer.rows for cell in row if isinstance(cell, str)]
+    if claim.text.strip() and any(claim.text.removesuffix(" UTC") in text for text in texts):
+        return True
+    return any(_is_moment(claim, each) for each in moments)
+
+
+def _is_moment(claim: Claim, moment: float) -> bool:
+    if claim.dimension == "month_day":
+        date = datetime.fromtimestamp(moment / 1e9, UTC)
+        return claim.value == date.month * 100 + date.day
+    if claim.dimension == "clock":
+        return -1 <= (moment - claim.value) % DAY_NS < claim.ulp
+    return -1 <= moment - claim.value < max(claim.ulp, 1)
+
+
+def _name(claim: Claim, evidence: Evidence) -> bool:
+    """A name of the evidence: a cell, a part of one that stands by itself, a column, the tool."""
+    wanted = claim.noun.casefold()
+    answer = evidence.answer
+    cells = [
+        str(cell) for row in answer.rows for cell in row if isinstance(cell, str | int) and not isinstance(cell, bool)
+    ]
+    known = [*cells, *(visible(cell) for cell in cells), *answer.columns, evidence.tool, *_texts_in(answer.arguments)]
+    whole = re.compile(
+        rf"(?<![\w]){re.escape(wanted)}(?![\w])" if wanted[:1].isalnum() else rf"{re.escape(wanted)}(?![\w])"
+    )
+    return any(whole.search(each.casefold()) for each in known)
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts_in(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts_in(each)
+
+
+def _none(claim: Claim, evidence: Evidence) -> bool:
+    """That there is none: no rows, or a nought in what is named so."""
+    answer = evidence.answer
+    if not answer.rows:
+        return not answer.truncated
+    columns = [column for column in columns_of(evidence) if column.dimension != "epoch"]
+    if not columns:
+        return False
+    if all(value == 0 for column in columns for value in column.values):
+        return True
+    noun = claim.noun
+    for zh, word in _ZH_WORDS.items():
+        noun = noun.replace(zh, f" {word} ")
+    words = {word[:5] for word in re.findall(r"[a-z]{3,}", noun.lower())}
+    for column in columns:
+        if words & {word[:5] for word in re.findall(r"[a-z]{3,}", column.name.lower())}:
+            return all(value == 0 for value in column.values)
+    if words & {word[:5] for row in answer.rows for word in _words_of(row)}:
+        return len(columns) == 1 and all(
+            value == 0
+            for row, value in columns[0].numbers
+            if words & {word[:5] for word in _words_of(answer.rows[row])}
+        )
+    return False
+
+
+def _words_of(row: Sequence[Cell]) -> list[str]:
+    return [word for cell in row if isinstance(cell, str) for word in re.findall(r"[a-z]{3,}", cell.lower())]
+
+
+def _equal(claim: Claim, value: float, *, unsigned: bool = False) -> bool:
+    """Whether a number is what the claim shows of it, rounded to the digits that are shown."""
+    if not math.isfinite(value):
+        return False
+    claimed = abs(claim.value) if unsigned and not claim.is_signed else claim.value
+    off, half = abs(value - claimed), claim.ulp / 2
+    if off > abs(value) * MAX_ROUNDED:
+        return False
+    slack = abs(value) * 1e-12 + half * 1e-9
+    if abs(off - half) > slack:
+        return off < half
+    return abs(claimed) > abs(value) or round(claimed / claim.ulp) % 2 == 0  # a tie goes up, or to the even one
+
+
+def _is_number(cell: Cell) -> TypeGuard[int | float]:
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
+
+
+def _unit_by_name(name: str) -> str:
+    return next((unit for suffix, unit in _SUFFIXES if name.endswith(suffix)), "")
+
+
+def _dimension(unit: str) -> tuple[str, float]:
+    lowered = unit.lower()
+    if lowered == "epoch_ns":
+        return "epoch", 1.0
+    if lowered in ("ratio", "fraction"):
+        return "%", 100.0
+    whole, slash, _ = lowered.partition("/s")
+    dimension, scale = UNITS.get(whole, ("plain", 1.0)) if len(whole) > 1 or whole in "b%sdhx" else ("plain", 1.0)
+    return dimension + ("/s" if slash else ""), scale if dimension != "plain" else 1.0
