@@ -1,4 +1,4 @@
-"""Search of knowledge: how often one of the first three hits answers a labelled question; run: python -m bench knowledge [-v]."""
+"""How often one of the first three hits answers a labelled question; run: python -m bench knowledge [-v]."""
 
 import hashlib
 import json

@@ -85,16 +85,26 @@ def _paragraph(lines: list[str], start: int) -> Iterator[Block]:
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]{0,40})((?:[^<>\"']++|\"[^\"]{0,4000}\"|'[^']{0,4000}')*+)>")
 _CLASS = re.compile(r"\b(?:class|id|role)\s{0,4}=\s{0,4}[\"']([^\"']{0,200})[\"']", re.IGNORECASE)
 _RAW = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "textarea", "xmp", "noembed"})
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_VOID = frozenset(
+    {
+        "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"
+    }
+)  # fmt: skip
 _APART = frozenset(
-    "address article aside blockquote body br caption center dd details div dl dt fieldset figcaption figure footer form "
-    "header hr li main nav ol p section summary table tbody tfoot thead tr ul".split()
-)
+    {
+        "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "div", "dl",
+        "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "li", "main", "nav", "ol", "p",
+        "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul"
+    }
+)  # fmt: skip
 _HEADINGS = {"title": 1} | {f"h{level}": level for level in range(1, 7)}
 _CELLS = frozenset({"td", "th"})
 _FURNITURE = frozenset(
-    "toc list-of-tables list-of-figures navheader navfooter navbar navigation sidebar breadcrumb breadcrumbs sphinxsidebar related footer menu".split()
-)
+    {
+        "toc", "list-of-tables", "list-of-figures", "navheader", "navfooter", "navbar", "navigation", "sidebar",
+        "breadcrumb", "breadcrumbs", "sphinxsidebar", "related", "footer", "menu"
+    }
+)  # fmt: skip
 _SPACE = re.compile(r"\s+")
 
 

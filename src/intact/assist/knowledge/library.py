@@ -17,11 +17,13 @@ from intact.assist.asking import Language
 from intact.assist.knowledge.blocks import read_html, read_markdown
 from intact.assist.knowledge.chunks import MAX_OF_A_FILE, Chunk, cut_chunks
 from intact.assist.knowledge.folders import READ_AS, Folder, FoundFile, Skipped, find_files, read_text
+from intact.assist.knowledge.passages import Passage, closeness, passages_of
 from intact.assist.knowledge.ranking import Ranking, weigh_words
 
 MAX_CHUNKS = 20_000
 MAX_LIMIT = 20
-MAX_LOOKED_AT = 200
+LOOKED_AT = 30  # chunks, by words; closeness decides among them
+CLOSENESS = 0.5
 LOOK_AGAIN_S = 5.0
 CACHE_FORMAT = 1
 _HERE = Path(__file__).parent
@@ -123,20 +125,27 @@ class Library:
         if not shelf.chunks:
             return []
         scores, shares = shelf.ranking.score(text, language)
-        hits: list[Hit] = []
-        sections: set[tuple[str, tuple[str, ...]]] = set()
-        # equal scores in the order of the chunks, so that the same question gives the same answer
-        for place in np.argsort(-scores, kind="stable")[:MAX_LOOKED_AT].tolist():
+        asked = shelf.ranking.asked(text)
+        found: dict[tuple[str, tuple[str, ...]], Hit] = {}  # one of a section: a long one must not hide the others
+        for place in np.argsort(-scores, kind="stable")[:LOOKED_AT].tolist():
             chunk = shelf.chunks[place]
-            section = (chunk.file, chunk.headings)
             if scores[place] <= 0:
                 break
-            if section not in sections:  # a long section must not hide the others
-                sections.add(section)
-                hits.append(
-                    Hit(chunk=chunk, score=round(float(scores[place]), 3), share=round(float(shares[place]), 3))
-                )
-        return hits[: min(limit, MAX_LIMIT)]
+            score = float(scores[place]) + CLOSENESS * closeness(chunk, asked)
+            hit = Hit(chunk=chunk, score=round(score, 3), share=round(float(shares[place]), 3))
+            before = found.get((chunk.file, chunk.headings))
+            if before is None or before.score < hit.score:
+                found[chunk.file, chunk.headings] = hit
+        # equal scores in the order of files, so that the same question gives the same answer
+        best = sorted(found.values(), key=lambda hit: (-hit.score, hit.chunk.file, hit.chunk.first_line))
+        return best[: min(limit, MAX_LIMIT)]
+
+    def passages(self, text: str, chunk_ids: Sequence[str], limit: int = 3) -> list[Passage]:
+        """The passages of these chunks that answer a question best, at most `limit` a chunk."""
+        shelf = self._shelf
+        asked = shelf.ranking.asked(text)
+        places = [shelf.places[each] for each in chunk_ids if each in shelf.places]
+        return [passage for place in places for passage in passages_of(shelf.chunks[place], asked, limit)]
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """The chunk of this id; None: it is there no more, or never was."""
@@ -285,7 +294,7 @@ def _shelve(files: dict[str, _Read], skipped: Sequence[Skipped], seen: tuple[tup
 def _format() -> str:
     """Changes with whatever the kept words depend on."""
     digest = hashlib.blake2b(digest_size=8)
-    for name in ("blocks.py", "chunks.py", "folders.py", "ranking.py", "segment.py", "terms.tsv"):
+    for name in ("blocks.py", "chunks.py", "folders.py", "ranking.py", "segment.py", "stop_words.txt", "terms.tsv"):
         digest.update((_HERE / name).read_bytes())
     return f"{CACHE_FORMAT}-{digest.hexdigest()}"
 

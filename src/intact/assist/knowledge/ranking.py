@@ -1,7 +1,7 @@
 """Which chunks fit a question: BM25 over words, where the words that stand for one another count as one.
 
-A word of a question is looked for with its translations and parts (`Asked`); how rare it is, is told by how many chunks hold any
-of these. So a Chinese question finds an English chunk by the same measure as an English one.
+A word of a question is looked for with its translations and parts (`Asked`); how rare it is, is told by how many chunks
+hold any of these. So a Chinese question finds an English chunk by the same measure as an English one.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from intact.assist.asking import Language
 from intact.assist.knowledge.chunks import Chunk
-from intact.assist.knowledge.segment import Terms, asked_words, read_terms, stem, words_of
+from intact.assist.knowledge.segment import Terms, asked_words, names_of, read_terms, stem, words_of
 
 K1 = 1.2
 B = 0.5
@@ -26,6 +26,7 @@ OTHER_LANGUAGE = 0.7
 COVERAGE = 0.1  # how much of a score depends on how many of the asked words are there
 SECTION = 0.5  # how much the section of a chunk counts beside it, and its file
 FILE = 0.3
+UNKNOWN_NAME = 0.5  # what is left of a share if the question is about something that no document names
 MAX_ASKED = 40
 
 Asked = dict[tuple[str, ...], float]  # words that have to be there together, and what they count
@@ -83,6 +84,11 @@ class _Postings:
             counts = np.maximum(counts, weight * together)
         return counts
 
+    def rarity(self, counts: NDArray[np.float32]) -> float:
+        """How much it tells that a document holds something, of which each holds so much."""
+        there = int(np.count_nonzero(counts))
+        return float(np.log(1 + (self.size - there + 0.5) / (there + 0.5)))
+
 
 class Ranking:
     """Postings over chunks, sections and files; never changed once it is made."""
@@ -116,10 +122,16 @@ class Ranking:
         """How well each chunk fits, and which share of what was asked it holds (0 to 1)."""
         asked = asked_of(text)
         scores, share = _fit(self._chunks, asked)
+        if any(not self._chunks.counts({(name,): 1.0}).any() for name in names_of(text)):
+            share *= UNKNOWN_NAME
         for weight, members, postings in self._wider:
             scores += weight * _fit(postings, asked)[0][members]
         scores[self._chinese != (language is Language.ZH)] *= OTHER_LANGUAGE
         return scores, share
+
+    def asked(self, text: str) -> list[tuple[Asked, float]]:
+        """What a question looks for, and how rare each of it is."""
+        return [(asked, self._chunks.rarity(self._chunks.counts(asked))) for asked in asked_of(text)]
 
 
 def _section(chunk: Chunk) -> object:
@@ -136,8 +148,7 @@ def _fit(postings: _Postings, questions: Sequence[Asked]) -> tuple[NDArray[np.fl
     whole = 0.0
     for asked in questions:
         counts = postings.counts(asked)
-        there = int(np.count_nonzero(counts))
-        rarity = float(np.log(1 + (postings.size - there + 0.5) / (there + 0.5)))
+        rarity = postings.rarity(counts)
         whole += rarity
         scores += rarity * (K1 + 1) * counts / (counts + K1 * postings.norm)
         held += rarity * np.minimum(counts, 1.0)
