@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from intact.collect.masking import masked
 from intact.model.host import LogClass, LogSource, LogTrouble, Look, Unread, Unreadable, Within
 
 TAIL_BYTES = 128 << 10
@@ -234,7 +235,7 @@ def _troubles(source: str, lines: Iterable[_Line], now_ns: int) -> list[LogTroub
             count=each.count,
             recent=each.recent,
             last_ns=each.last_ns,
-            last_line=_CONTROL.sub(" ", each.last_line)[:LINE_CHARACTERS],
+            last_line=_CONTROL.sub(" ", masked(each.last_line))[:LINE_CHARACTERS],
             endpoints=tuple(each.endpoints),
             paths=tuple(each.paths),
         )
