@@ -26,6 +26,7 @@ BENCHES = (
     Bench("attribution", "bench.attribution.command"),
     Bench("decode", "bench.decode"),
     Bench("first_byte", "bench.first_byte"),
+    Bench("knowledge", "bench.knowledge"),
     Bench("latency", "bench.latency"),
     Bench("overhead", "bench.overhead"),
     Bench("query", "bench.query"),

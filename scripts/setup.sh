@@ -19,6 +19,9 @@ need git git
 command -v bpftool >/dev/null 2>&1 || [ -x /usr/sbin/bpftool ] || packages+=(bpftool)
 [ -e /usr/include/bpf/libbpf.h ] || packages+=(libbpf-dev)
 [ -e /usr/include/zlib.h ] || packages+=(zlib1g-dev)
+# documents in two languages, which the tests and the benchmark of the knowledge search ask about
+[ -e /usr/share/debian-reference/ch09.en.html ] || packages+=(debian-reference-en)
+[ -e /usr/share/debian-reference/ch09.zh-cn.html ] || packages+=(debian-reference-zh-cn)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ ${#packages[@]} -gt 0 ]; then
     if [ "$(id -u)" != 0 ]; then

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from a copy of the tree, so that the build leaves nothing behind."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("src", "bpf"):
+    for name in ("src", "bpf", "docs"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "README.zh.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     native = tree / "src" / "intact" / "collect" / "native"
     if not (native / "intact.bpf.o").exists():
@@ -34,6 +34,20 @@ def test_kernel_objects_and_libraries_are_inside(wheel: Path) -> None:
     names = {Path(n).name for n in zipfile.ZipFile(wheel).namelist()}
     assert {"intact.bpf.o", "libintact_loader.so", "libbpf.so.1", "libelf.so.1"} <= names
     assert "-py3-none-linux_" in wheel.name
+
+
+def test_the_documents_are_inside_and_are_found(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    code = "from intact.assist.asking import Language\n"
+    code += "from intact.assist.knowledge.library import Library, own_documents\n"
+    code += f"assert str(own_documents().path).startswith({str(tmp_path)!r})\nlibrary = Library()\nprint(library.search('怎么录制一个智能体', Language.ZH, 1)[0].chunk.file)\n"
+    code += "print(*(source.file for source in library.sources()), sep='\\n')"
+    line = [sys.executable, "-c", code]
+    out = subprocess.run(line, check=True, capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)}).stdout
+    first, *files = out.split()
+    documents = [ROOT / "README.md", ROOT / "README.zh.md", *(ROOT / "docs").glob("**/*.md")]
+    assert set(files) == {f"intact/{document.relative_to(ROOT)}" for document in documents}
+    assert first.startswith("intact/")
 
 
 def test_it_loads_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
