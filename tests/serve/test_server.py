@@ -198,7 +198,10 @@ def test_the_description_tells_of_every_route(one: tuple[Server, Run, dict[str, 
             "/api/runs/{run_id}/{part}",
             "/api/agents",
         ),
-        *("/api/query", "/api/catalog", "/api/policies", "/api/ledger", "/api/live"),
+        *("/api/query", "/api/catalog", "/api/policies", "/api/ledger", "/api/live", "/mcp", "/mcp/{server}"),
+        *("/api/chat", "/api/chat/{response_id}", "/api/agent", "/api/experts", "/api/tools", "/api/sessions"),
+        *("/api/sessions/{session_id}", "/api/sessions/{session_id}/messages"),
+        *("/api/responses/{response_id}/feedback", "/api/feedback/stats"),
     }
     assert set(described["paths"]) == routes
     assert set(described["paths"]["/api/policies"]) == {"get", "put"}

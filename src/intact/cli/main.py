@@ -37,6 +37,7 @@ COMMANDS = (
     Command("sensor", "intact.cli.sensor"),
     Command("config", "intact.cli.config"),
     Command("serve", "intact.cli.serve"),
+    Command("ask", "intact.cli.ask"),
     Command("mcp", "intact.cli.mcp"),
     Command("token", "intact.cli.token"),
     Command("doctor", "intact.cli.doctor"),

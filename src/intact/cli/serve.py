@@ -1,6 +1,8 @@
 """`intact serve`: owns the store, brings in what is recorded, answers over HTTP."""
 
+import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -8,27 +10,36 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 import uvicorn
 
-from intact.assist.settings import read_assist_settings
+from intact.assemble.redact import Redactor
+from intact.assist.answer_facts import facts_of
+from intact.assist.assistant import Assistant, Wiring
+from intact.assist.keep.keep import ResponseRow
+from intact.assist.plain_events import Plain
+from intact.assist.settings import AssistSettings, read_assist_settings
 from intact.cli.measuring import measuring
+from intact.collect.host_state import LocalHost
 from intact.govern.policy import parse_policy
 from intact.govern.state import Applied, State
 from intact.model.errors import IntactError
 from intact.pipeline import back
 from intact.query.readers import Readers
 from intact.serve.app import build_app
+from intact.serve.assist_metrics import AssistMetrics
 from intact.serve.auth import DEV, Tokens
+from intact.serve.cookies import cookie_users, identify_by
 from intact.serve.live import LiveFeed
 from intact.serve.local import build_local_app
-from intact.serve.metrics import Readings
+from intact.serve.metrics import Metrics, Readings
 from intact.serve.service import Service
 from intact.serve.settings import Auth, Settings, is_loopback, is_loopback_name, read_settings
+from intact.store.answers import AnswerFacts, AnswerLog
 from intact.store.database import Database
 from intact.store.remote import SOCKET_FILE, socket_address
 from intact.store.runs import DataDirectory
@@ -56,15 +67,17 @@ def run(
     Example: intact token add me; intact serve
     """
     settings = read_settings(config, {"host": host, "port": port, "auth": auth})
-    measure_s = read_assist_settings(config).host_metrics_s
+    assist = read_assist_settings(config)
     directory = DataDirectory.locate(data)
     directory.become_owner()
     directory.make()
-    serve(directory, settings, Tokens(directory.path), measure_s=measure_s)
+    serve(directory, settings, assist)
 
 
-def serve(directory: DataDirectory, settings: Settings, tokens: Tokens, *, measure_s: float = 0.0) -> None:
-    """Serve until a signal ends it; this host is measured every so many seconds."""
+def serve(directory: DataDirectory, settings: Settings, assist: AssistSettings) -> None:
+    """Serve until a signal ends it."""
+    tokens = Tokens(directory.path)
+    identify = identify_by(tokens, cookie_users(assist.auth_centre, directory.path))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="intact: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     live = LiveFeed()
@@ -74,23 +87,55 @@ def serve(directory: DataDirectory, settings: Settings, tokens: Tokens, *, measu
         spool = stack.enter_context(
             Spool(database, back, watch=lambda run, piece: live.publish(run.id, run.tenant_id, piece))
         )
-        stack.enter_context(measuring(database, os.uname().nodename, measure_s))
+        stack.enter_context(measuring(database, os.uname().nodename, assist.host_metrics_s))
         readers, for_commands = Readers(database), Readers(database)
         stack.callback(for_commands.close)
         stack.callback(readers.close)
         service = Service(
             readers=readers,
             live=live,
-            identify=lambda headers: DEV if settings.auth is Auth.DEV else tokens.user(headers.get("authorization")),
+            identify=(lambda _: DEV) if settings.auth is Auth.DEV else identify,
             readings=lambda: _readings(spool, live),
             is_ready=lambda: spool.status().is_alive,
             policies=_Policies(State(directory.path)),
             is_host_allowed=is_loopback_name if settings.auth is Auth.DEV else None,
         )
         stack.enter_context(_local(directory, for_commands, spool))
-        _say(settings, listening, tokens)
+        answers = AnswerLog(database)
+        stack.callback(answers.close)
         with contextlib.suppress(KeyboardInterrupt):
-            _server(build_app(service)).run(sockets=[listening])
+            asyncio.run(
+                _answer(
+                    directory, service, assist, answers=answers, listening=listening,
+                    say=lambda: _say(settings, listening, tokens),
+                )
+            )  # fmt: skip
+
+
+async def _answer(
+    directory: DataDirectory,
+    service: Service,
+    assist: AssistSettings,
+    *,
+    answers: AnswerLog,
+    say: Callable[[], None],
+    listening: socket.socket,
+) -> None:
+    """Answer over HTTP, with the assistant, until a signal ends it."""
+    metrics = Metrics(service.readings)
+    redact = Redactor(directory.redaction_key()).text
+
+    def note(row: ResponseRow, events: list[Plain]) -> None:
+        answer, spans = facts_of(row, events, redact)
+        answers.note(AnswerFacts(tenant_id=row.asker["tenant_id"], answer=answer, spans=spans))
+
+    wiring = Wiring(
+        directory=directory.path, readers=service.readers, host=LocalHost(),
+        on_end=(AssistMetrics(metrics.registry).ended, note),
+    )  # fmt: skip
+    async with Assistant.opened(assist, wiring) as assistant:
+        say()
+        await _server(build_app(dataclasses.replace(service, assistant=assistant), metrics)).serve(sockets=[listening])
 
 
 def _say(settings: Settings, listening: socket.socket, tokens: Tokens) -> None:

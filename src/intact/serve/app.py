@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from intact import __version__
 from intact.serve.ask import ask_routes
+from intact.serve.chat import chat_routes
 from intact.serve.door import Door
 from intact.serve.errors import RefusalBody, answer_errors
 from intact.serve.mcp import mcp_routes
@@ -15,6 +16,7 @@ from intact.serve.metrics import Metrics
 from intact.serve.operate import live_routes, operate_routes
 from intact.serve.runs import run_routes
 from intact.serve.service import Service
+from intact.serve.sessions import session_routes
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": RefusalBody, "description": words}
@@ -31,9 +33,9 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_app(service: Service) -> ASGIApp:
+def build_app(service: Service, metrics: Metrics | None = None) -> ASGIApp:
     """The API over a service, as ASGI."""
-    metrics = Metrics(service.readings)
+    metrics = metrics or Metrics(service.readings)
     app = FastAPI(
         title="Intact",
         version=__version__,
@@ -47,7 +49,14 @@ def build_app(service: Service) -> ASGIApp:
         dependencies=[Depends(HTTPBearer(auto_error=False, description="intact token add NAME"))],
     )
     answer_errors(app)
-    for routes in (operate_routes(service, metrics), run_routes(service), ask_routes(service), live_routes(service)):
+    for routes in (
+        operate_routes(service, metrics),
+        run_routes(service),
+        ask_routes(service),
+        live_routes(service),
+        chat_routes(service),
+        session_routes(service),
+        mcp_routes(service),
+    ):
         app.include_router(routes)
-    app.include_router(mcp_routes(service))
     return Door(app, identify=service.identify, metrics=metrics, is_host_allowed=service.is_host_allowed)

@@ -64,7 +64,7 @@ class AgUiBody(_AgUi):
 def chat_routes(service: Service) -> APIRouter:
     """`/api/chat…`, `/api/agent`, `/api/experts`, `/api/tools`."""
     routes = APIRouter(prefix="/api", tags=["assistant"])
-    stream = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+    stream: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
     @routes.post("/chat", responses=stream)
     async def chat(request: Request, body: ChatBody) -> Response:

@@ -36,6 +36,7 @@ class Service:
     is_ready: Callable[[], bool]
     policies: Policies | None = None
     is_host_allowed: Callable[[str], bool] | None = None
+    assistant: Any = None  # as `assistance.assistant_of` types it; the whole of it takes a second to load
 
 
 def user_of(request: Request) -> User:
