@@ -44,6 +44,15 @@ _BETWEEN_IDEOGRAPHS = re.compile(f"(?<=[{_IDEOGRAPH}])[ \\n*_.\\-|/~+]{{1,3}}(?=
 _SPACED = re.compile(r"\b[a-z](?:[ .*_\-|/]{1,3}[a-z]\b){5,}")
 _SPACING = re.compile(r"[ .*_\-|/]{1,3}")
 
+# What orders to an assistant are about, and how people shorten it.
+_TELLING = (
+    *("ignore", "disregard", "forget", "bypass", "override", "previous", "instructions", "instruction", "system", "prompt"),
+    *("rules", "reveal", "hidden", "password", "passwords", "delete", "restrictions", "guidelines", "secret"),
+)
+_SHORT_FOR = {"prev": "previous", "yr": "your", "ur": "your", "instr": "instructions", "pw": "password", "pwd": "password"}
+_UNMENDED = re.compile(r"[a-z](?:[a-z]|[.*_-](?=[a-z])){1,30}\.?")
+MAX_MENDED = 2_000
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,4000}={0,2}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){8,2000}")
 _HEX_ESCAPES = re.compile(
@@ -156,11 +165,40 @@ def _spaced_once(text: str) -> str:
 
 def _forms(folded: str) -> tuple[str, ...]:
     forms = []
+    mended = _UNMENDED.sub(_mended, folded[:MAX_MENDED])
+    if mended != folded[:MAX_MENDED]:
+        forms.append(mended)
     if _IN_WORD.search(folded):
         forms.append(folded.translate(_LEET))
     if _SPACED.search(folded):
         forms.append(_SPACED.sub(lambda m: _SPACING.sub("", m[0]), folded))
     return tuple(forms)
+
+
+def _mended(match: re.Match[str]) -> str:
+    """The word that a misspelt one stands for: a letter or two away, or written with marks in it."""
+    word = match[0].replace("-", "").replace(".", "").replace("_", "").replace("*", "")
+    if word in _SHORT_FOR:
+        return _SHORT_FOR[word]
+    if len(word) < 5 or word in _TELLING:
+        return word if word in _TELLING else match[0]
+    for meant in _TELLING:
+        if abs(len(meant) - len(word)) <= 2 and meant[0] == word[0] and _is_near(word, meant):
+            return meant
+    return match[0]
+
+
+def _is_near(word: str, meant: str) -> bool:
+    """Whether the words share all but a letter or two, in about the same order."""
+    if sorted(word) == sorted(meant):
+        return True
+    start = 0
+    while start < min(len(word), len(meant)) and word[start] == meant[start]:
+        start += 1
+    end = 0
+    while end < min(len(word), len(meant)) - start and word[-1 - end] == meant[-1 - end]:
+        end += 1
+    return max(len(word), len(meant)) - start - end <= (1 if len(meant) < 8 else 2)
 
 
 def _decoded(text: str) -> list[str]:

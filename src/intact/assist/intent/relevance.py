@@ -129,8 +129,7 @@ def _nothing_said(text: str) -> str | None:
         return "no letters"
     if not any(c.isalpha() for c in text):
         return "only digits" if not _CONCRETE.search(text) else None
-    known = cover(text, "domain", "greet", "ellip")
-    if is_mash(text) and known.share < 0.5:
+    if is_mash(text) and cover(text, "domain", "greet").share < 0.5 and (len(text) > 3 or not cover(text, "ellip").hits):
         return "no words"
     return None
 
@@ -142,26 +141,29 @@ def _temper(scores: Counter[str], text: str, domain: float, off: float) -> None:
     ideographs = sum("\u3400" <= c <= "\u9fff" for c in text)
     is_short = elliptic.size - ideographs <= SHORT_WORDS and ideographs <= SHORT_IDEOGRAPHS
     names = bool(_CONCRETE.search(_JOINT.sub(" ", text)))
+    slots = cover(text, "metric", "time", "state", "agentname", "ellip", "fill")
+    has_lead = scores["followup"] > 0
     if not is_short:
         scores["followup"] -= 5
-    elif elliptic.share >= 0.99:
-        scores["followup"] += 5 if elliptic.size <= SHORT_WORDS + 4 else 2
-    elif scores["followup"] > 0:
-        scores["followup"] -= min(3.0, 1.5 * len(said.hits.get("domain", ())) + 0.5 * len(said.left))
+    elif elliptic.share >= 0.99 and (domain <= 0 or has_lead):
+        scores["followup"] += 4 if elliptic.size <= SHORT_WORDS + 4 else 2
+    elif slots.share >= 0.99 and slots.size <= 3 and sum(map(len, slots.hits.values())) <= 2 and not scores["task"]:
+        scores["followup"] += 4
+    elif has_lead:
+        scores["followup"] -= min(3.0, 1.0 * len(said.hits.get("domain", ())) + 0.4 * len(said.left))
     if domain <= 0 and elliptic.share < 0.99:
         scores["task"] *= 0.4
         scores["knowledge"] *= 0.4
-        scores["followup"] *= 0.7
         scores["invalid"] += 3.0
     elif domain < ENOUGH_DOMAIN and elliptic.share < 0.99:
         scores["invalid"] += 1.0
     if off > 0:
-        scores["invalid"] += off + 1.5 - min(domain, 6.0) * 0.75
+        scores["invalid"] += off + 2.5 - min(domain, 6.0) * 0.75
         scores["identity"] -= 1
         scores["followup"] -= 2
     if domain > 0:
-        scores["task" if names else "knowledge"] += 1.0
-        scores["task"] += 0.5
+        scores["task"] += 1.5 if names else 1.0
+        scores["knowledge"] += 0.0 if names else 0.5
     if scores["identity"] > 0 and names:
         scores["identity"] -= 4
 
