@@ -12,6 +12,7 @@ from intact.store.database import Database
 
 _TIME = "run_id IN $RUNS AND at_ns >= {from:Int64} AND at_ns < {to:Int64}"
 _COMMON = "run_id, toString(id) AS effect, kind, gprocess_id, at_ns, result, pid, uid"
+_OCTAL = f"concat({', '.join(f'toString(bitAnd(bitShiftRight(mode, {shift}), 7))' for shift in (9, 6, 3, 0))})"
 # kinds of effects by the table they are in, and how a row of it is told: what it was done to, by which name before,
 # bytes, how often, and a number that belongs to the kind: mode, signal, port; of credentials 1 another user, 2 more rights
 _TABLES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -30,7 +31,8 @@ _TABLES: dict[str, tuple[tuple[str, ...], str]] = {
             *("file_create", "file_delete", "file_rename", "file_link", "file_chmod", "file_chown", "file_truncate"),
             *("dir_create", "dir_delete"),
         ),
-        f"{_COMMON}, path AS object, old_path AS detail, toUInt64(0) AS bytes, toUInt64(1) AS times, toInt64(mode) AS number",
+        f"{_COMMON}, path AS object, if(kind = 'file_chmod', {_OCTAL}, old_path) AS detail, toUInt64(0) AS bytes, "
+        "toUInt64(1) AS times, toInt64(mode) AS number",
     ),
     "proc_perm_event": (
         ("credential_change",),
@@ -117,7 +119,8 @@ def deeds_sql(kinds: Iterable[str] = ()) -> str:
     LEFT JOIN {_TOOLS} AS k ON e.run_id = k.run_id AND tupleElement(l.best, 2) = k.id
     LEFT JOIN {_MCP} AS m ON e.run_id = m.run_id AND tupleElement(l.best, 2) = m.id
     WHERE ({{path:String}} = '' OR e.object = {{path:String}} OR endsWith(e.object, concat('/', {{path:String}}))
-            OR startsWith(e.object, concat({{path:String}}, '/')) OR e.detail = {{path:String}})
+            OR startsWith(e.object, if(endsWith({{path:String}}, '/'), {{path:String}}, concat({{path:String}}, '/')))
+            OR e.detail = {{path:String}})
         AND ({{pid:UInt32}} = 0 OR e.pid = {{pid:UInt32}}) AND ({{agent:String}} = '' OR p.agent = {{agent:String}})
         AND ({{cause:String}} = '' OR cause = {{cause:String}})
         AND (NOT {{changed:Bool}} OR e.result >= 0)"""

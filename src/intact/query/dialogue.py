@@ -11,11 +11,13 @@ FAILED = "(t.error_type IS NOT NULL OR t.status >= 400)"
 _TOOK = "if(t.ended_ns IS NULL, NULL, t.ended_ns - t.started_ns)"
 _MODEL = "coalesce(t.response_model, t.request_model, '')"
 
-RUNS = """
+RUNS = f"""
 SELECT t.run_id AS run, t.name AS name, t.host AS host, t.started_ns AS started_ns, t.ended_ns AS ended_ns,
-    if(t.ended_ns IS NULL, NULL, t.ended_ns - t.started_ns) AS took_ns, t.exit_code AS exit_code,
+    if(t.ended_ns IS NULL, NULL, t.ended_ns - t.started_ns) AS took_ns, t.exit_code AS exit_code, a.agents AS agent_names,
     substringUTF8(arrayStringConcat(t.command, ' '), 1, 300) AS command
 FROM (SELECT * FROM run WHERE run_id IN $RUNS ORDER BY revision DESC, ended_ns DESC NULLS LAST LIMIT 1 BY run_id) AS t
+LEFT JOIN (SELECT t.run_id AS run_id, arrayStringConcat(arraySort(groupUniqArray(t.name)), ', ') AS agents
+    FROM {latest("agent")} AS t GROUP BY run_id) AS a ON t.run_id = a.run_id
 ORDER BY started_ns DESC, run
 """
 # the agent whose a process is, by name
@@ -53,7 +55,10 @@ SELECT t.run_id AS run, t.started_ns AS at_ns, {_MODEL} AS model, t.provider_nam
 FROM {latest("llm_call")} AS t
 LEFT JOIN {OWNERS} AS p ON t.run_id = p.run_id AND t.process_id = p.process_id
 WHERE t.started_ns >= {{from:Int64}} AND t.started_ns < {{to:Int64}}
-    AND ({{model:String}} = '' OR startsWith(lower({_MODEL}), lower({{model:String}})))
+    AND ({{model:String}} = '' OR lower({_MODEL}) = lower({{model:String}})
+        OR match(substring(lower({_MODEL}), 1 + length({{model:String}})), '^[-:@](20|latest|preview)')
+            AND startsWith(lower({_MODEL}), lower({{model:String}}))
+        OR NOT match({{model:String}}, '[0-9]') AND startsWith(lower({_MODEL}), lower({{model:String}})))
     AND ({{agent:String}} = '' OR p.agent = {{agent:String}})
     AND (NOT {{failed:Bool}} OR {FAILED})
 """

@@ -54,7 +54,7 @@ class Calls(Ranged):
         "each", description="One row a call, or sums by this."
     )
     order: Literal["time", "slowest", "dearest", "tokens"] = Field("time", description="What comes first.")
-    model: str = Field("", max_length=200, description="Only models of this name or whose name begins so.")
+    model: str = Field("", max_length=200, description="Only this model, or this family of models: gpt-4o, claude.")
     agent: str = _AGENT
     failed: bool = Field(False, description="Only calls that the model's server answered with an error.")
 
@@ -113,7 +113,7 @@ class Risks(Ranged):
 
 class Cost(Ranged):
     by: Literal["all", "model", "agent", "run", "provider", "day", "hour"] = Field("run", description="Sums by this.")
-    model: str = Field("", max_length=200, description="Only models of this name or whose name begins so.")
+    model: str = Field("", max_length=200, description="Only this model, or this family of models: gpt-4o, claude.")
     agent: str = _AGENT
 
 

@@ -65,7 +65,7 @@ _FOREIGN = frozenset(
             "tools",
             "agent",
         ),
-        *("agents", "name", "host", "model", "models", "provider", "server", "called_as", "address", "error", "reason"),
+        *("agents", "agent_names", "name", "host", "model", "models", "provider", "server", "called_as", "address", "error", "reason"),
         *("title", "message", "note", "problem", "rule", "value", "label"),
     }
 )
