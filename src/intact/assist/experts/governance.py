@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from intact.assist.answers import Evidence
 from intact.assist.asking import Language, Question
 from intact.assist.events import Chart
-from intact.assist.expert import Case, Expert, Report, Statement
+from intact.assist.expert import Case, Expert, Report, Statement, Value
 from intact.assist.experts.governance_texts import sentence
 from intact.assist.experts.governance_work import MAX_LISTED, Work, cell, count, look, total
 from intact.assist.understand.asked import Aggregation, understood
