@@ -40,7 +40,8 @@ def test_the_documents_are_inside_and_are_found(wheel: Path, tmp_path: Path) -> 
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = "from intact.assist.asking import Language\n"
     code += "from intact.assist.knowledge.library import Library, own_documents\n"
-    code += f"assert str(own_documents().path).startswith({str(tmp_path)!r})\nlibrary = Library()\nprint(library.search('怎么录制一个智能体', Language.ZH, 1)[0].chunk.file)\n"
+    code += f"assert str(own_documents().path).startswith({str(tmp_path)!r})\nlibrary = Library()\n"
+    code += "print(library.search('怎么录制一个智能体', Language.ZH, 1)[0].chunk.file)\n"
     code += "print(*(source.file for source in library.sources()), sep='\\n')"
     line = [sys.executable, "-c", code]
     out = subprocess.run(line, check=True, capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)}).stdout

@@ -12,7 +12,6 @@ READ_AS = {
 }  # fmt: skip
 MAX_FILES = 5_000
 MAX_FILE_BYTES = 4 << 20
-MAX_LINE = 1 << 20
 MAX_DEPTH = 12
 MAX_ENTRIES = 50_000  # looked at in all: a folder may hold anything
 
@@ -115,10 +114,7 @@ def read_text(file: FoundFile) -> str | Skipped:
     text = _decode(data)
     if text is None:
         return Skipped(name=file.name, why="no text")
-    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS | _HIDDEN)
-    if any(len(line) > MAX_LINE for line in text.split("\n")):
-        return Skipped(name=file.name, why="a line longer than 1 MiB")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS | _HIDDEN)
 
 
 def _decode(data: bytes) -> str | None:
