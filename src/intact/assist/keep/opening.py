@@ -8,7 +8,7 @@ import contextlib
 import importlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from intact.model.errors import IntactError
 _LOG = logging.getLogger("intact.assist")
 _FIRST_SWEEP_S = 60.0
 _SWEEP_S = 600.0
+_SETTLE_S = 1.0
 
 
 @asynccontextmanager
@@ -38,7 +39,7 @@ async def open_keep(
     if settings.sessions == "sqlite":
         file = SqliteKeep(directory / FILE, session_days=settings.session_days, clock=clock)
         try:
-            async with _sweeping(file):
+            async with _beside(_sweep(file)), _beside(_settle(file)):
                 yield file
         finally:
             file.close()
@@ -48,15 +49,15 @@ async def open_keep(
         link, session_days=settings.session_days, clock=clock
     )
     try:
-        async with _sweeping(server):
+        async with _beside(_sweep(server)):
             yield server
     finally:
         await server.close()
 
 
 @asynccontextmanager
-async def _sweeping(keep: Keep) -> AsyncIterator[None]:
-    task = asyncio.create_task(_sweep(keep))
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
@@ -75,3 +76,12 @@ async def _sweep(keep: Keep) -> None:
                 await asyncio.sleep(0.05)
         except IntactError as error:
             _LOG.warning("what is old was not removed: %s", error)
+
+
+async def _settle(keep: SqliteKeep) -> None:
+    while True:
+        await asyncio.sleep(_SETTLE_S)
+        try:
+            await keep.settle()
+        except IntactError as error:
+            _LOG.warning("what was written is not in its place yet: %s", error)

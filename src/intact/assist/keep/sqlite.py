@@ -46,6 +46,7 @@ _GROUPS = {
     GroupBy.EXPERT: "expert",
     GroupBy.MODEL: "model",
 }
+_SETTLED_AFTER = 200  # changed rows
 _SWEPT_AT_ONCE = 50
 _SWEPT_IDS_AT_ONCE = 2_000
 # a sweep of used ids goes with every so many that are used
@@ -66,6 +67,7 @@ class SqliteKeep:
         self._session_ns = session_days * DAY_NS
         self._tally = Tally()
         self._used = 0
+        self._settled = 0
         with ExitStack() as opened:
             self._file = SqliteFile(path)
             opened.callback(self._file.close)
@@ -81,6 +83,12 @@ class SqliteKeep:
     def close(self) -> None:
         self._aside.close()
         self._file.close()
+
+    async def settle(self) -> None:
+        """Now and then: let the disk have what was written, without anybody waiting for it."""
+        if self._file.changes - self._settled > _SETTLED_AFTER:
+            self._settled = self._file.changes
+            await asyncio.to_thread(self._aside.settle)
 
     async def new_session(self, owner: str, session_id: str | None = None, *, at_ns: int) -> Session | None:
         if session_id is not None and not is_id(session_id):

@@ -92,6 +92,15 @@ class SqliteFile:
         with self._lock:
             self._connection.close()
 
+    @property
+    def changes(self) -> int:
+        """How many rows were changed by it."""
+        return self._connection.total_changes
+
+    def settle(self) -> None:
+        """Bring what was written lately to its place in the file, while others write on."""
+        self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+
     def run(self, statement: str, values: Sequence[Any] = ()) -> int:
         """One change in a transaction of its own; how many rows it changed."""
         with self._lock, self._explaining():
@@ -148,6 +157,8 @@ class SqliteFile:
             if version != VERSION:
                 raise KeepUnavailable(f"{self.path} is of version {version}, this intact knows {VERSION}")
             self._connection.execute("PRAGMA synchronous = NORMAL")
+            # done aside by `settle`: the loop waits for no disk; pages, for where nobody settles
+            self._connection.execute("PRAGMA wal_autocheckpoint = 16000")
             # what was deleted was somebody's conversation
             self._connection.execute("PRAGMA secure_delete = FAST")
 
