@@ -27,6 +27,7 @@ BENCHES = (
     Bench("decode", "bench.decode"),
     Bench("first_byte", "bench.first_byte"),
     Bench("keep", "bench.keep"),
+    Bench("keep", "bench.keep"),
     Bench("knowledge", "bench.knowledge"),
     Bench("identity", "bench.identity"),
     Bench("latency", "bench.latency"),
