@@ -57,6 +57,10 @@ class OfferedTool(Protocol):
     def schema(self) -> dict[str, Any]:
         """Its input as JSON schema."""
 
+    @property
+    def is_ours(self) -> bool:
+        """Not so: what it is about, takes and gives is text of others."""
+
 
 class ToolPool(Protocol):
     """All tools of all servers; identity goes with each call. `assist.pool.ToolPool` is one."""

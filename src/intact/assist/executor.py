@@ -29,7 +29,7 @@ from intact.assist.plain_events import Plain
 from intact.assist.servers.registry import tool_named
 from intact.assist.settings import AssistSettings
 from intact.assist.tool import Tool
-from intact.assist.verify.verifier import Checked, check_report, grounds
+from intact.assist.verify.verifier import check_report, check_text, grounds
 
 _LOG = logging.getLogger("intact.assist")
 
@@ -76,16 +76,16 @@ class Exploring(Protocol):
     def usable(self) -> bool:
         """Whether there is a model."""
 
-    async def explore(self, case: WorkingCase, *, experts: Sequence[Expert], report: Report | None) -> Draft | None:
+    async def explore(
+        self, case: WorkingCase, *, experts: Sequence[Expert], report: Report | None, is_route: bool
+    ) -> Draft | None:
         """What the model says, after as many tool calls as it needs; None: nothing.
 
         Args:
-            experts: the one whose prompt and tools it begins with, first; the others it may know of.
+            experts: the one whose prompt and tools it begins with, first.
             report: what the playbook found.
+            is_route: only the tools of the expert.
         """
-
-    async def check(self, text: str, case: WorkingCase) -> Checked:
-        """The text with what does not hold struck out."""
 
 
 class Executor:
@@ -287,7 +287,7 @@ class _Run:
         first = [gathered.expert] if gathered.expert is not None else []
         known = [*first, *(expert for expert in experts if expert not in first)]
         try:
-            gathered.draft = await self.models.explore(case, experts=known, report=gathered.report)
+            gathered.draft = await self.models.explore(case, experts=known, report=gathered.report, is_route=is_route)
         except Exception as error:  # whatever a model's library raises: the playbook's answer stands
             line = reason(error, case.question.language) if isinstance(error, ToolFailed) else type(error).__name__
             _LOG.warning("the model failed: %s", type(error).__name__, exc_info=error)
@@ -308,13 +308,10 @@ class _Run:
     async def _tell(self, case: WorkingCase, gathered: "_Gathered") -> Done:
         language, tell = case.question.language, case.work.tell
         report = gathered.report or self._without(case, gathered)
-        draft = gathered.draft if self.models is not None else None
+        draft = gathered.draft
         case.step("verify", phrase("verify", language))
-        if draft is not None and self.models is not None:
-            checked = await self.models.check(draft.text, case)
-        else:
-            on = await grounds(case.question, case.asker, case.evidence, self.pool)
-            checked = check_report(report, on)
+        on = await grounds(case.question, case.asker, case.evidence, self.pool)
+        checked = check_text(draft.text, on) if draft is not None else check_report(report, on)
         for chart in report.charts:
             if chart.evidence_id in case.evidence:
                 tell(chart)

@@ -23,6 +23,7 @@ class Offered:
     full_name: str
     about: str
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    is_ours: bool = True
 
 
 Give = Callable[[Asker, dict[str, Any]], ToolAnswer | Awaitable[ToolAnswer]]

@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import TypeGuard
 
 from intact.assist.answers import Cell, Evidence
-from intact.assist.rendering import visible
+from intact.assist.rendering import code_span
 from intact.assist.verify.claims import UNITS, Claim
 
 MAX_PAIR_ROWS = 20  # of evidence whose rows are compared with each other
@@ -341,13 +341,19 @@ def _is_moment(claim: Claim, moment: float) -> bool:
 
 
 def _name(claim: Claim, evidence: Evidence) -> bool:
-    """A name of the evidence: a cell, a part of one that stands by itself, a column, the tool."""
+    """A name of the evidence: a cell (as it is or as it is shown), a part of one that stands by itself, a column, the tool."""
     wanted = claim.noun.casefold()
     answer = evidence.answer
     cells = [
         str(cell) for row in answer.rows for cell in row if isinstance(cell, str | int) and not isinstance(cell, bool)
     ]
-    known = [*cells, *(visible(cell) for cell in cells), *answer.columns, evidence.tool, *_texts_in(answer.arguments)]
+    known = [
+        *cells,
+        *(code_span(cell)[1:-1] for cell in cells),
+        *answer.columns,
+        evidence.tool,
+        *_texts_in(answer.arguments),
+    ]
     whole = re.compile(
         rf"(?<![\w]){re.escape(wanted)}(?![\w])" if wanted[:1].isalnum() else rf"{re.escape(wanted)}(?![\w])"
     )
