@@ -8,12 +8,14 @@ from functools import cache
 from pathlib import Path
 
 from intact.assist.intent.lexicon import cover, vocabulary
+from intact.assist.intent.likeness import CLASSES, likeness
 
 TABLE = Path(__file__).with_name("cues.tsv")
 LOOKED_AT = 1_200  # characters; what is asked stands at the beginning or at the end
 SHORT_WORDS = 9  # a question that needs its history is no longer than this
 SHORT_IDEOGRAPHS = 18
 ENOUGH_DOMAIN = 2.0
+LIKENESS = 1.0  # how much the trained signal counts beside the rules
 
 _WORD = re.compile(r"[a-z]{2,}")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}")
@@ -81,6 +83,9 @@ def weigh(folded: str) -> Relevance:
         if cue.pattern.search(text) or (spaced != text and cue.pattern.search(spaced)):
             scores[cue.intent] += cue.weight
     _temper(scores, text, domain, off)
+    like = dict(zip(CLASSES, likeness(text), strict=True))
+    for intent in scores:
+        scores[intent] += LIKENESS * like[intent]
     (best, high), (_, second) = scores.most_common(2)
     return Relevance(
         intent=best,
@@ -108,7 +113,7 @@ def is_mash(text: str) -> bool:
         return True
     words = _WORD.findall(text)
     ideographs = sum("\u3400" <= c <= "\u9fff" for c in letters)
-    if len(letters) >= 4 and len(set(letters)) <= max(1, len(letters) // 4):
+    if 4 <= len(letters) <= 60 and len(set(letters)) <= max(1, len(letters) // 4):
         return True
     if ideographs or not words:
         return False
