@@ -16,6 +16,7 @@ need python3 python3
 need node nodejs
 need npm npm
 need git git
+need chromium chromium
 command -v bpftool >/dev/null 2>&1 || [ -x /usr/sbin/bpftool ] || packages+=(bpftool)
 [ -e /usr/include/bpf/libbpf.h ] || packages+=(libbpf-dev)
 [ -e /usr/include/zlib.h ] || packages+=(zlib1g-dev)
