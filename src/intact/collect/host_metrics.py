@@ -145,9 +145,9 @@ def _counts() -> list[Measure]:
         used, _, most = Path("/proc/sys/fs/file-nr").read_text().split()
         found |= {"fds.used": int(used), "fds.max": min(int(most), 1 << 53)}
     with contextlib.suppress(OSError, ValueError):
-        found["uptime"] = int(float(Path("/proc/uptime").read_text().split()[0]))
+        found["uptime"] = int(float(Path("/proc/uptime").read_text().split()[0]) * 1e9)
     return [
-        Measure(name=name, value=float(value), unit="s" if name == "uptime" else "count")
+        Measure(name=name, value=float(value), unit="ns" if name == "uptime" else "count")
         for name, value in found.items()
     ]
 

@@ -54,7 +54,8 @@ def memory_leak(view: View) -> Iterator[Hypothesis]:
         if group is not None and group.memory_limit_bytes is not None:
             room = min(room, float(group.memory_limit_bytes - (group.memory_bytes or 0)))
         left = seconds_left(room, rate)
-        if left is not None and left <= at("time_left"):
+        age = (view.sampling.snapshots[-1].at_ns - trend.last.started_ns) / 1e9
+        if left is not None and left <= at("time_left_young" if age < at("young") else "time_left"):
             yield _process(
                 trend, Fault.MEMORY_LEAK, 0.85,
                 Quantity(name="rss_growth", value=round(rate), unit="bytes/s"),
