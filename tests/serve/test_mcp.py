@@ -97,7 +97,7 @@ def test_other_agents_are_who_the_door_says(tmp_path: Path) -> None:
             ]
             found = await asyncio.gather(*jobs)
             seen = [(answer["rows"][0][0], answer["rows"][0][1]) for _, answer in found]
-            assert seen == [(f"user-{n}", n) for n in range(8) for _ in range(6)]
+            assert seen == [(f"user-{n}" if n == 1 else f"{n}/user-{n}", n) for n in range(8) for _ in range(6)]
             assert set(found[0][0]) == set(OFFERED[ALL])
             assert all("other_who" in tools for tools, answer in found[::6])
             assert made.used.ids  # an identity of its own for every request

@@ -15,8 +15,11 @@ from intact.assist.asking import Message
 from intact.assist.keep.keep import Keep, ResponseRow, Session, State
 from intact.assist.keep.opening import open_keep
 from intact.assist.settings import AssistSettings
+from intact.model.errors import UsageError
+from intact.query.row_limits import Role
 from intact.serve.app import build_app
-from intact.serve.auth import ADMIN, Tokens
+from intact.serve.assistance import asker_of
+from intact.serve.auth import ADMIN, AUDITOR, Tokens, User, check_user
 from intact.serve.metrics import Readings
 from intact.serve.service import Service
 from tests.serve.running import command, serving
@@ -56,7 +59,7 @@ class World:
         session = await self.keep.new_session(owner, at_ns=at_ns)
         assert session is not None
         for number, answer in enumerate(answers):
-            identity = f"{answer}-{owner}"
+            identity = f"{answer}-{owner}" if tenant_id == 1 else "far"
             asker = {"name": owner, "tenant_id": tenant_id}
             row = ResponseRow(
                 id=identity, session_id=session.id, owner=owner, question={}, asker=asker, started_ns=at_ns + number
@@ -168,7 +171,7 @@ def test_an_answer_is_rated_cleared_and_counted(tmp_path: Path) -> None:
     async def work(all_: World) -> None:
         session = await all_.session("ann", "one", "two", "three")
         await all_.session("bob", "one")
-        await all_.session("far", "one", tenant_id=2)
+        await all_.session("2/far", "one", tenant_id=2)
         path = "/api/responses/one-ann/feedback"
         said = await all_.ann("PUT", path, {"rating": "down", "comment": "错了 <script>"})
         assert said["at_ns"] > T0
@@ -188,7 +191,7 @@ def test_an_answer_is_rated_cleared_and_counted(tmp_path: Path) -> None:
         await all_.ann("PUT", "/api/responses/three-ann/feedback", {"rating": "down"})
         assert await all_.ann("DELETE", "/api/responses/three-ann/feedback", status=204) is None
         await all_.bob("PUT", "/api/responses/one-bob/feedback", {"rating": "down"})
-        await all_.far("PUT", "/api/responses/one-far/feedback", {"rating": "up"})
+        await all_.far("PUT", "/api/responses/far/feedback", {"rating": "up"})
 
         mine = await all_.ann("GET", "/api/feedback/stats", by="expert")
         assert mine == {
@@ -244,6 +247,15 @@ def test_a_hostile_id_is_none(tmp_path: Path, identity: str) -> None:
     run(work, tmp_path)
 
 
+def test_users_of_one_name_in_two_tenants_are_two() -> None:
+    users = [User(name="ann"), User(name="ann", tenant_id=2), User(name="ann", tenant_id=3, role=AUDITOR)]
+    askers = [asker_of(cast(Any, SimpleNamespace(scope={"intact.user": user}))) for user in users]
+    assert [asker.name for asker in askers] == ["ann", "2/ann", "3/ann"]
+    assert [asker.role for asker in askers] == [Role.ADMIN, Role.ADMIN, Role.AUDITOR]
+    with pytest.raises(UsageError):
+        check_user(User(name="2/ann"))  # nobody is called so
+
+
 def test_without_a_token_nobody_comes_in(tmp_path: Path) -> None:
     async def work(all_: World) -> None:
         for method, path in (
@@ -290,6 +302,9 @@ def test_a_running_serve_keeps_what_was_asked_over_its_end(tmp_path: Path) -> No
         path = f"/api/responses/{said[1]['response_id']}/feedback"
         assert server.ask(path, "PUT", token=bob, body={"rating": "down"}).status == 404
         assert server.ask(path, "PUT", token=ann, body={"rating": "up"}).status == 200
+        metrics = server.ask("/metrics", token=ann).body.decode()
+        for line in ("intact_keep_sessions 1.0", "intact_keep_messages_added_total 2.0", "intact_keep_unavailable 0.0"):
+            assert line in metrics.splitlines()
         server.kill()
     with serving(tmp_path) as server:
         assert server.ask("/api/sessions", token=ann).json["rows"] == [row]

@@ -34,6 +34,7 @@ from intact.serve.app import build_app
 from intact.serve.assist_metrics import AssistMetrics
 from intact.serve.auth import DEV, Tokens
 from intact.serve.cookies import cookie_users, identify_by
+from intact.serve.keep_metrics import KeepMetrics
 from intact.serve.live import LiveFeed
 from intact.serve.local import build_local_app
 from intact.serve.metrics import Metrics, Readings
@@ -134,6 +135,7 @@ async def _answer(
         on_end=(AssistMetrics(metrics.registry).ended, note),
     )  # fmt: skip
     async with Assistant.opened(assist, wiring) as assistant:
+        metrics.registry.register(KeepMetrics(assistant.keep))
         say()
         await _server(build_app(dataclasses.replace(service, assistant=assistant), metrics)).serve(sockets=[listening])
 

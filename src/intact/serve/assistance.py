@@ -9,7 +9,7 @@ from intact.assist.asking import Asker, Language
 from intact.assist.identity import Signer
 from intact.assist.keep.keep import Keep
 from intact.assist.responses import Responses
-from intact.serve.auth import ROLES
+from intact.serve.auth import DEFAULT_TENANT, ROLES
 from intact.serve.errors import ApiError
 from intact.serve.service import Service, user_of
 
@@ -68,8 +68,11 @@ def assistant_of(service: Service) -> Assisting:
 
 
 def asker_of(request: Request) -> Asker:
-    """Who asks, as the assistant and its tools know it."""
+    """Who asks, as the assistant and its tools know it.
+
+    Users of two tenants may have one name: that of another than the first begins with the number of its tenant, so that
+    what is kept for a name is for one person.
+    """
     user = user_of(request)
-    return Asker(
-        name=user.name, tenant_id=user.tenant_id, role=ROLES[user.role], run_ids=user.run_ids, hosts=user.hosts
-    )
+    name = user.name if user.tenant_id == DEFAULT_TENANT else f"{user.tenant_id}/{user.name}"
+    return Asker(name=name, tenant_id=user.tenant_id, role=ROLES[user.role], run_ids=user.run_ids, hosts=user.hosts)
