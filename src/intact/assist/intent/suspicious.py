@@ -26,8 +26,8 @@ _NEAR = re.compile(
 )
 _TOPIC = re.compile(
     r"\b(?:detect\w*|prevent\w*|protect\w*|defen[ds]\w*|mitigat\w*|block(?:s|ed|ing)?|injections?|attacks?|attackers?|payloads?|mean(?:s|ing)?|dangerous|harmful|risk(?:s|y)?|examples? of|recogni[sz]\w*"
-    r"|flag(?:s|ged)?|escap(?:e|ed|ing)|saniti[sz]\w*|spot|hunt|difference|safe(?:ly)?|guard against|why (?:is|are|does|do|did|was|were|would|should)|how (?:do i|does|do|is|are|to|can i|should i|would)|what (?:does|happens|kind|is the (?:difference|effect|point|right way|best way|meaning))|best practices?|docs?|documentation|syntax|documented|alert (?:on|when|if)|policy|policies|work(?:s)?\?)\b"
-    r"|检测|差在哪|有何不同|安全吗|安全么|防止|防范|防御|防护(?!.{0,4}(?:关|掉))|预防|避免|识别|攻击|注入|什么意思|意思|含义|危险|危害|风险|原理|作用|区别|为什么|怎么回事|拦截|转义|告警|什么是|是什么|怎么(?:办|防|查|判断|发现|做|实现|配|用|写|设|处理)|如何(?:防|检|避|识|发现|判断|处理|配置|实现|做|查|使用|设)|会怎样|会发生|会不会|会有什么|能不能用|干什么|干嘛|科普|文档|规范|最佳实践|审计规则|策略"
+    r"|flag(?:s|ged)?|escap(?:e|ed|ing)|saniti[sz]\w*|spot|hunt|difference|safe(?:ly)?|guard against|why (?:is|are|does|do|did|was|were|would|should)|how (?:do i|does|do|is|are|to|can i|should i|would)|what (?:does|happens|kind|is the (?:difference|effect|point|right way|best way|meaning))|best practices?|docs?|documentation|syntax|documented|traversal|(?:tried|trying|attempt(?:s|ed|ing)?) to|alert (?:on|when|if)|policy|policies|work(?:s)?\?)\b"
+    r"|检测|特征|表现|差在哪|有何不同|安全吗|安全么|防止|防范|防御|防护(?!.{0,4}(?:关|掉))|预防|避免|识别|攻击|注入|什么意思|意思|含义|危险|危害|风险|原理|作用|区别|为什么|怎么回事|拦截|转义|告警|什么是|是什么|怎么(?:办|防|查|判断|发现|做|实现|配|用|写|设|处理)|如何(?:防|检|避|识|发现|判断|处理|配置|实现|做|查|使用|设)|会怎样|会发生|会不会|会有什么|能不能用|干什么|干嘛|科普|文档|规范|最佳实践|审计规则|策略"
 )
 _REPORTED = re.compile(
     r"\b(?:say(?:s|ing)?|said|contain\w*|phrases?|strings?|texts? (?:like|such)|words|wrote|written|received|such as|like ['\"`]|e\.g|includ(?:e|es|ed|ing)|match(?:es|ed|ing)?|told (?:it|an agent|the agent)|asking (?:an|the) agent|(?:prompts?|messages?|logs?|lines?|pages?|inputs?) (?:that|which|with|where|saying))\b"
