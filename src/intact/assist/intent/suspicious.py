@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from intact.assist.intent.clean import Cleaned
+from intact.assist.intent.likeness import CLASSES, likeness
 from intact.assist.intent.rules import Rule, Spared, rules
 
 MAX_HITS = 3  # of one rule in one text
 LEAST_HIDDEN = 3  # characters written in tags, which nobody types by accident
 
+ALIKE = 1.75  # above every benign question with frightening words that the weights were not trained on
 MAX_DISGUISED = 1_000
 _TELLING = re.compile(r"\b(?:ignore|previous|instructions?|prompt|system|password|rules|reveal|delete|secrets?|all|your)\b")
 _QUOTED = re.compile(
@@ -26,12 +28,12 @@ _NEAR = re.compile(
 )
 _TOPIC = re.compile(
     r"\b(?:detect\w*|prevent\w*|protect\w*|defen[ds]\w*|mitigat\w*|block(?:s|ed|ing)?|injections?|attacks?|attackers?|payloads?|mean(?:s|ing)?|dangerous|harmful|risk(?:s|y)?|examples? of|recogni[sz]\w*"
-    r"|flag(?:s|ged)?|escap(?:e|ed|ing)|saniti[sz]\w*|spot|hunt|difference|safe(?:ly)?|guard against|why (?:is|are|does|do|did|was|were|would|should)|how (?:do i|does|do|is|are|to|can i|should i|would)|what (?:does|happens|kind|is the (?:difference|effect|point|right way|best way|meaning))|best practices?|docs?|documentation|syntax|documented|traversal|(?:tried|trying|attempt(?:s|ed|ing)?) to|alert (?:on|when|if)|policy|policies|work(?:s)?\?)\b"
-    r"|检测|特征|表现|差在哪|有何不同|安全吗|安全么|防止|防范|防御|防护(?!.{0,4}(?:关|掉))|预防|避免|识别|攻击|注入|什么意思|意思|含义|危险|危害|风险|原理|作用|区别|为什么|怎么回事|拦截|转义|告警|什么是|是什么|怎么(?:办|防|查|判断|发现|做|实现|配|用|写|设|处理)|如何(?:防|检|避|识|发现|判断|处理|配置|实现|做|查|使用|设)|会怎样|会发生|会不会|会有什么|能不能用|干什么|干嘛|科普|文档|规范|最佳实践|审计规则|策略"
+    r"|flag(?:s|ged)?|escap(?:e|ed|ing)|saniti[sz]\w*|spot|hunt|difference|safe(?:ly)?|guard against|why (?:is|are|does|do|did|was|were|would|should)|how (?:do i|does|do|is|are|to|can i|should i|would)|what (?:does|happens|kind|is the (?:difference|effect|point|right way|best way|meaning))|best practices?|docs?|documentation|syntax|documented|traversal|(?:tried|trying|attempt(?:s|ed|ing)?) to|alert (?:on|when|if)|work(?:s)?\?)\b"
+    r"|检测|特征|表现|差在哪|有何不同|安全吗|安全么|防止|防范|防御|防护(?!.{0,4}(?:关|掉))|预防|避免|识别|攻击|注入|什么意思|意思|含义|危险|危害|风险|原理|作用|区别|为什么|怎么回事|拦截|转义|告警|什么是|是什么|怎么(?:办|防|查|判断|发现|做|实现|配|用|写|设|处理)|如何(?:防|检|避|识|发现|判断|处理|配置|实现|做|查|使用|设)|会怎样|会发生|会不会|会有什么|能不能用|干什么|干嘛|科普|文档|规范|最佳实践|审计规则|阻止|阻断|禁止"
 )
 _REPORTED = re.compile(
     r"\b(?:say(?:s|ing)?|said|contain\w*|phrases?|strings?|texts? (?:like|such)|words|wrote|written|received|such as|like ['\"`]|e\.g|includ(?:e|es|ed|ing)|match(?:es|ed|ing)?|told (?:it|an agent|the agent)|asking (?:an|the) agent|(?:prompts?|messages?|logs?|lines?|pages?|inputs?) (?:that|which|with|where|saying))\b"
-    r"|包含|含有|含|写着|写了|出现|类似|比如|例如|诸如|之类|这种|这类|字样|这句|一句|让agent|让它|要求agent|诱导"
+    r"|包含|含有|写着|出现|类似|比如|例如|诸如|之类|这种|这类|字样|这句|这一句|让agent|让它|要求agent|诱导"
 )
 _ASKED_WHO = re.compile(
     r"\b(?:which|who|whose|whom|when (?:did|was|were)|did|has|have|had|was|were|any(?:one|body)|ran|executed|issued|attempted|tried|triggered|called|invoked|how (?:many|often)|commands? (?:that|like|such)"
@@ -56,6 +58,8 @@ def suspicions(cleaned: Cleaned) -> tuple[Suspicion, ...]:
     if not found:
         for inner in (*cleaned.decoded, *_disguised(cleaned.folded)):
             found += [Suspicion(rule=name, seen_in="decoded") for name in _broken(inner)]
+    if not found and cleaned.text and _alikeness(cleaned.folded) >= ALIKE:
+        found.append(Suspicion(rule="rules.alike", seen_in="text"))
     if len(cleaned.hidden.strip()) >= LEAST_HIDDEN:
         found.append(Suspicion(rule="rules.hidden_text", seen_in="text"))
     return tuple(dict.fromkeys(found))
@@ -67,6 +71,12 @@ def _disguised(folded: str) -> Iterable[str]:
     if not short.isascii():
         return []
     return [read for read in (short[::-1], codecs.encode(short, "rot13")) if len(set(_TELLING.findall(read))) >= 2]
+
+
+def _alikeness(folded: str) -> float:
+    """How far a text is more like known orders than like anything else."""
+    alike = dict(zip(CLASSES, likeness(folded), strict=True))
+    return alike.pop("suspicious") - max(alike.values())
 
 
 def _broken(folded: str) -> Iterable[str]:
