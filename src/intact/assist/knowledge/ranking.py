@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from intact.assist.asking import Language
 from intact.assist.knowledge.chunks import Chunk
-from intact.assist.knowledge.segment import Terms, asked_words, names_of, read_terms, stem, words_of
+from intact.assist.knowledge.segment import Terms, asked_words, is_stop_word, names_of, read_terms, stem, words_of
 
 K1 = 1.2
 B = 0.5
@@ -27,6 +27,7 @@ COVERAGE = 0.1  # how much of a score depends on how many of the asked words are
 SECTION = 0.5  # how much the section of a chunk counts beside it, and its file
 FILE = 0.3
 UNKNOWN_NAME = 0.5  # what is left of a share if the question is about something that no document names
+FEW = 100  # documents: of fewer than these what is rare cannot be told
 MAX_ASKED = 40
 
 Asked = dict[tuple[str, ...], float]  # words that have to be there together, and what they count
@@ -87,7 +88,7 @@ class _Postings:
     def rarity(self, counts: NDArray[np.float32]) -> float:
         """How much it tells that a document holds something, of which each holds so much."""
         there = int(np.count_nonzero(counts))
-        return float(np.log(1 + (self.size - there + 0.5) / (there + 0.5)))
+        return float(np.log(1 + (max(self.size, FEW) - there + 0.5) / (there + 0.5)))
 
 
 class Ranking:
@@ -158,28 +159,33 @@ def _fit(postings: _Postings, questions: Sequence[Asked]) -> tuple[NDArray[np.fl
 
 def asked_of(text: str) -> list[Asked]:
     """What a question looks for, one entry a word or term."""
-    found: list[Asked] = []
+    found: dict[tuple[str, ...], Asked] = {}
     words = asked_words(text)
     at = 0
     while at < len(words) and len(found) < MAX_ASKED:
-        span = next((n for n in (3, 2) if tuple(word for word, _ in words[at : at + n]) in _groups()), 1)
-        whole = tuple(word for word, _ in words[at : at + span])
-        asked: Asked = {whole: 1.0}
-        for _, parts in words[at : at + span]:
-            for part in parts:
-                asked[(part,)] = max(asked.get((part,), 0.0), PART)
-        for group in _groups().get(whole, ()):
-            chinese = bool(whole[0]) and whole[0][0] >= "\u3400"
-            for terms, weight in (
-                (group.chinese, SAME if chinese else TRANSLATED),
-                (group.english, TRANSLATED if chinese else SAME),
-            ):
-                for term in terms:
-                    key = _key(term)
-                    asked[key] = max(asked.get(key, 0.0), weight)
-        found.append(asked)
+        # terms of several words may hold stop words: `account for`, `end up`
+        span = next((n for n in (3, 2) if at + n <= len(words) and _whole(words[at : at + n]) in _groups()), 1)
+        whole = _whole(words[at : at + span])
+        if span > 1 or not is_stop_word(whole[0]):
+            found[whole] = _asked(whole, [part for _, parts in words[at : at + span] for part in parts])
         at += span
-    return found
+    return list(found.values())
+
+
+def _whole(words: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    return tuple(word for word, _ in words)
+
+
+def _asked(whole: tuple[str, ...], parts: Sequence[str]) -> Asked:
+    asked: Asked = {whole: 1.0} | {(part,): PART for part in parts}
+    chinese = whole[0][:1] >= "\u3400"
+    for group in _groups().get(whole, ()):
+        same, other = (group.chinese, group.english) if chinese else (group.english, group.chinese)
+        for terms, weight in ((same, SAME), (other, TRANSLATED)):
+            for term in terms:
+                key = _key(term)
+                asked[key] = max(asked.get(key, 0.0), weight)
+    return asked
 
 
 def _key(term: str) -> tuple[str, ...]:

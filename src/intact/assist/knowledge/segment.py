@@ -4,7 +4,7 @@ import csv
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -123,21 +123,20 @@ def words_of(text: str) -> Iterator[str]:
 
 
 def asked_words(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """The words of a question that tell something, each once, with its parts: parts count for less than the whole."""
-    asked: dict[str, tuple[str, ...]] = {}
+    """The words of a question in their order, with their parts, which count for less than the whole; also stop words."""
+    asked: list[tuple[str, tuple[str, ...]]] = []
     for match in _RUN.finditer(text):
         if match[0][0] >= "\u3400":
             for word in _CHINESE.cut_once(match[0][:2_000]):
                 word = word[1:] if _COUNTED.fullmatch(word) else word
-                asked[word] = tuple(dict.fromkeys(part for part in _CHINESE.cut(word) if part != word))
-        else:
-            whole, *parts = words_of(match[0])
-            asked[whole] = tuple(dict.fromkeys(parts))
-    return [
-        (word, tuple(part for part in parts if not is_stop_word(part)))
-        for word, parts in asked.items()
-        if not is_stop_word(word)
-    ]
+                asked.append((word, _parts(word, _CHINESE.cut(word))))
+        elif words := list(words_of(match[0])):
+            asked.append((words[0], _parts(words[0], words[1:])))
+    return asked
+
+
+def _parts(whole: str, words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for word in words if word != whole and not is_stop_word(word)))
 
 
 def names_of(text: str) -> Iterator[str]:
@@ -151,7 +150,7 @@ def names_of(text: str) -> Iterator[str]:
             and len(word) > 2
             and (chinese or (match.start() and not word.islower()))
         ):
-            yield next(iter(words_of(word)))
+            yield next(words_of(word))
 
 
 def is_stop_word(word: str) -> bool:
