@@ -65,6 +65,11 @@ def metric(evidence: Evidence, name: str, *, digits: int = 1) -> Value | None:
     return cell(evidence, rows[0], "value", form=_FORMS.get(unit, "plain"), digits=0 if is_whole else digits)
 
 
+def _none(case: Case, evidence: Evidence, en: str, zh: str) -> Statement:
+    """That there is nothing, with the count that says so."""
+    return said(case, f"{en}: {{count}}", f"{zh}：{{count}} 个", count=Value(evidence_id=evidence.id, how="count"))
+
+
 async def answer(case: Case, asked: Asked, topic: str) -> Said:
     """What there is to say of one topic."""
     if asked.range is not None and topic in _METRICS and not asked.of_processes:
@@ -200,7 +205,7 @@ async def _processes(case: Case, asked: Asked) -> Said:
         "host.processes", hosts=_hosts(asked), pid=pid, name=name, limit=5, at_ns=case.question.asked_ns
     )
     if not evidence.answer.rows:
-        return [said(case, "there is no such process", "没有这样的进程")], []
+        return [_none(case, evidence, "there is no such process", "没有这样的进程")], []
     return [_process_line(case, evidence, row, "cpu") for row in range(len(evidence.answer.rows))], []
 
 
@@ -235,7 +240,7 @@ async def _ports(case: Case, asked: Asked) -> Said:
     )
     count = len(evidence.answer.rows)
     if asked.port and not count:
-        return [said(case, "nobody listens on that port", "没有进程监听该端口")], []
+        return [_none(case, evidence, "nobody listens on that port", "没有进程监听该端口")], []
     found = [
         said(
             case,
@@ -264,7 +269,7 @@ async def _ports(case: Case, asked: Asked) -> Said:
 async def _connections(case: Case, asked: Asked) -> Said:
     evidence = await case.call("host.network", hosts=_hosts(asked), what="connections", at_ns=case.question.asked_ns)
     if not evidence.answer.rows:
-        return [said(case, "there are no connections", "当前没有连接")], []
+        return [_none(case, evidence, "there are no connections", "当前没有连接")], []
     total = Value(evidence_id=evidence.id, how="sum", column="count", digits=0)
     found = [said(case, "there are {total} connections", "当前共有 {total} 个连接", total=total)]
     for row in range(min(len(evidence.answer.rows), MOST_LISTED)):
@@ -325,7 +330,7 @@ def _by_device(names: tuple[str, ...], en: str, zh: str) -> Answerer:
 async def _error_logs(case: Case, asked: Asked) -> Said:
     evidence = await case.call("host.error_logs", hosts=_hosts(asked), limit=20, at_ns=case.question.asked_ns)
     if not evidence.answer.rows:
-        return [said(case, "the logs that may be read tell of no errors", "可读取的日志中没有错误")], []
+        return [_none(case, evidence, "the logs that may be read tell of no errors", "可读取的日志中没有错误")], []
     return [
         said(
             case,
@@ -370,7 +375,7 @@ def _files(what: str) -> Answerer:
     async def of(case: Case, asked: Asked) -> Said:
         evidence = await case.call("host.open_files", hosts=_hosts(asked), what=what, at_ns=case.question.asked_ns)
         if not evidence.answer.rows:
-            return [said(case, "there are none that may be seen", "没有可见的此类文件")], []
+            return [_none(case, evidence, "there are none that may be seen", "没有可见的此类文件")], []
         return [
             said(
                 case,
