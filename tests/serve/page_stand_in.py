@@ -47,6 +47,7 @@ class Served:
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     messages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
+    unsaid: dict[str, tuple[str, str]] = field(default_factory=dict)  # a session has both messages at the end only
     held: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     feedback: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -195,11 +196,7 @@ def _add_chat(app: FastAPI, served: Served) -> None:
         response = f"res_{len(served.logs)}"
         events = [Started(session_id=session, response_id=response), *served.scripts.get(question, usual())]
         served.logs[response] = [as_text(plain(event, 1_000 + i * 37)) for i, event in enumerate(events)]
-        text = "".join(event.message for event in events if isinstance(event, Token))
-        served.messages[session].append({"role": "user", "content": question, "response_id": response, "at_ns": T0})
-        if question not in served.hold:
-            said = {"role": "assistant", "content": text, "response_id": response, "at_ns": T0}
-            served.messages[session].append(said)
+        served.unsaid[response] = (session, question)
         for event in events:
             if isinstance(event, Title):
                 served.sessions[session]["title"] = event.message
@@ -234,6 +231,11 @@ def _stream(served: Served, response: str, after: int, most: int | None) -> Resp
                     await asyncio.sleep(0.02)
                 text = as_text(plain(Done(verdict="cancelled"), 9_000))
                 log[-1] = text
+            if number == len(log) and response in served.unsaid:
+                session, question = served.unsaid.pop(response)
+                for role, content in (("user", question), ("assistant", text_of(log))):
+                    said = {"role": role, "content": content, "response_id": response, "at_ns": T0}
+                    served.messages[session].append(said)
             yield sse(number, text)
             await asyncio.sleep(0.002)
 

@@ -171,6 +171,7 @@ MARKDOWN = {
     "- a\n  - b\n    - c\n- d\n1) e": "<ul><li>a<ul><li>b<ul><li>c</li></ul></li></ul></li><li>d</li></ul><ol><li>e</li></ol>",
     "a\nb\n# c\n---\n> d\n> e": "<p>a<br>b</p><h3>c</h3><hr><blockquote><p>d<br>e</p></blockquote>",
     "```sh\n<b>\n# x": "<pre><code>&lt;b&gt;\n# x</code></pre>",
+    "a \\$ \\: \\a \\中": "<p>a $ : \\a \\中</p>",
     "| a | b \\| c |\n|:--|--:|\n| 1 |": (
         "<div><table><thead><tr><th>a</th><th>b | c</th></tr></thead><tbody><tr><td>1</td><td></td></tr></tbody></table></div>"
     ),
@@ -188,7 +189,6 @@ _RENDER = """async (texts) => {
         box.append(markdown(text, rules));
         const ms = performance.now() - began;
         for (const e of box.querySelectorAll('*')) {
-            if (e.className === 'unseen') e.remove();
             while (e.attributes.length) e.removeAttribute(e.attributes[0].name);
         }
         return [box.innerHTML, ms, box.textContent.length];

@@ -14,6 +14,7 @@ from intact.serve.errors import RefusalBody, answer_errors
 from intact.serve.mcp import mcp_routes
 from intact.serve.metrics import Metrics
 from intact.serve.operate import live_routes, operate_routes
+from intact.serve.page import page_routes
 from intact.serve.runs import run_routes
 from intact.serve.service import Service
 from intact.serve.sessions import session_routes
@@ -50,13 +51,14 @@ def build_app(service: Service, metrics: Metrics | None = None) -> ASGIApp:
     )
     answer_errors(app)
     for routes in (
+        chat_routes(service),  # looked through first
         operate_routes(service, metrics),
         run_routes(service),
         ask_routes(service),
         live_routes(service),
-        chat_routes(service),
         session_routes(service),
         mcp_routes(service),
+        page_routes(),
     ):
         app.include_router(routes)
     return Door(app, identify=service.identify, metrics=metrics, is_host_allowed=service.is_host_allowed)

@@ -12,12 +12,13 @@ from intact.model.errors import IntactError
 from intact.serve.auth import User
 from intact.serve.errors import refusal
 from intact.serve.metrics import Metrics
+from intact.serve.page import PAGE_PATHS
 
 MAX_BODY = 1 << 20
 BODY_S = 20
 MOST_AT_ONCE = 128
 MOST_STREAMS = 320  # answers that go on, beside those
-OPEN = {"/healthz", "/readyz", "/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/openapi.json", *PAGE_PATHS}
 _METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"}
 
 # given the headers, with the method as `:method`; None: nobody we know

@@ -110,7 +110,7 @@ export class Answer {
         if (!isAgain) this.token(event);
         break;
       case "error":
-        if (!isAgain) this.problem(event.message, event.code);
+        this.problem(event.message, event.code);
         break;
       case "done":
         this.done(event, isAgain);

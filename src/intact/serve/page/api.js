@@ -22,13 +22,24 @@ export class Refused extends Error {
 /** The answer can be heard no further. */
 export class Lost extends Error {}
 
-let tokenNow = stored();
+let tokenNow = keptInTab(TOKEN_KEY);
 
-function stored() {
+/** @param {string} key @returns {string | null} */
+export function keptInTab(key) {
   try {
-    return sessionStorage.getItem(TOKEN_KEY);
+    return sessionStorage.getItem(key);
   } catch {
-    return null; // storage is forbidden here: the token lives as long as the page
+    return null; // storage is forbidden here: what is kept lives as long as the page
+  }
+}
+
+/** @param {string} key @param {string | null} value */
+export function keepInTab(key, value) {
+  try {
+    if (value === null) sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, value);
+  } catch {
+    // as above
   }
 }
 
@@ -40,12 +51,7 @@ export function hasToken() {
 /** @param {string | null} token */
 export function setToken(token) {
   tokenNow = token;
-  try {
-    if (token === null) sessionStorage.removeItem(TOKEN_KEY);
-    else sessionStorage.setItem(TOKEN_KEY, token);
-  } catch {
-    // as above
-  }
+  keepInTab(TOKEN_KEY, token);
 }
 
 /** @type {(wasRefused: boolean) => Promise<string | null>} */
@@ -121,12 +127,13 @@ export async function call(method, path, body) {
 /**
  * The events of one response, until `done`. A connection that breaks or falls silent is opened again after the event heard last.
  * @param {{path: string, body?: any, responseId?: string, signal: AbortSignal,
- *   onEvent: (event: PlainEvent) => void, onBroken: () => void}} wanted `body`: a question is asked first
+ *   onEvent: (event: PlainEvent) => void, onBroken: () => void, mostTries?: number}} wanted `body`: a question is asked first
  */
 export async function follow(wanted) {
   let responseId = wanted.responseId ?? null;
   let last = 0;
   let tries = 0;
+  const mostTries = wanted.mostTries ?? MOST_TRIES;
   for (;;) {
     const attempt = new AbortController();
     const stop = () => attempt.abort();
@@ -158,7 +165,7 @@ export async function follow(wanted) {
       attempt.abort();
     }
     tries += 1;
-    if (responseId === null || tries > MOST_TRIES) throw new Lost("broken");
+    if (responseId === null || tries > mostTries) throw new Lost("broken");
     wanted.onBroken();
     await pause(Math.min(8000, 250 * 2 ** (tries - 1)), wanted.signal);
   }

@@ -121,7 +121,7 @@ function lines(chart, table, x, ys) {
  */
 function timeAt(at, from) {
   const [day, hour] = time(at).split(" ");
-  return at !== from && hour && day === time(from).split(" ")[0] ? hour : time(at);
+  return at !== from && hour && day === time(from).split(" ")[0] ? `${hour} UTC` : time(at);
 }
 
 /** @param {number} cx @param {number} cy @param {number} series @param {any[]} row @param {number} x @param {number} y

@@ -1,7 +1,7 @@
 // The page as a whole: the question box, the experts, the session that is open, and what is asked of the API.
 
 import { Answer } from "./answer.js";
-import { Lost, Refused, call, follow, hasToken, onTokenNeeded, setToken } from "./api.js";
+import { Lost, Refused, call, follow, hasToken, keepInTab, keptInTab, onTokenNeeded, setToken } from "./api.js";
 import { byId, make, visible } from "./dom.js";
 import { Sessions } from "./sessions.js";
 import { languageNow, setLanguage, words } from "./words.js";
@@ -22,6 +22,8 @@ let running = null;
 let earlier = null;
 let opening = 0; // counts openings: one that was overtaken by another changes nothing
 let isStuckToEnd = true;
+
+const BEGUN_KEY = "intact.begun.";
 
 const sessions = new Sessions({
   open: (id) => go(id),
@@ -52,6 +54,7 @@ const actions = {
         signal: new AbortController().signal,
         onEvent: (event) => view.apply(event, true),
         onBroken: () => {},
+        mostTries: 1, // what has ended is there at once, or not any more
       });
     } catch (error) {
       view.problem(error instanceof Lost ? words().workGone : explained(error), "");
@@ -132,8 +135,8 @@ async function openSession(id) {
     turns.append(...elementsOf(rows));
     showEarlier(body);
     toEnd();
-    const last = rows[rows.length - 1];
-    if (last?.role === "user" && last.response_id) resume(last.response_id); // still being made, or its words were lost
+    const made = begunIn(id);
+    if (made && !rows.some((row) => row.response_id === made.responseId)) resume(made);
   } catch (error) {
     if (mine !== opening) return;
     const isGone = error instanceof Refused && error.status === 404;
@@ -206,9 +209,24 @@ function ask(text) {
   });
 }
 
-/** @param {string} responseId */
-function resume(responseId) {
-  void listen({ responseId }, () => {});
+/**
+ * What was asked in this tab and had not ended: a session has a question only when it has the answer as well.
+ * @param {string} id of the session
+ * @returns {{responseId: string, text: string} | null}
+ */
+function begunIn(id) {
+  try {
+    const begun = JSON.parse(keptInTab(BEGUN_KEY + id) ?? "null");
+    return typeof begun?.responseId === "string" ? { responseId: begun.responseId, text: String(begun.text) } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** @param {{responseId: string, text: string}} made */
+function resume(made) {
+  turns.append(asked(made.text));
+  void listen({ responseId: made.responseId }, () => {});
 }
 
 /** @param {{body?: any, responseId?: string}} what @param {() => void} notTaken */
@@ -229,14 +247,20 @@ async function listen(what, notTaken) {
       onEvent: (event) => {
         note.remove();
         answer.apply(event);
-        if (event.type === "session_response_id") begun(String(event.session_id));
+        if (event.type === "session_response_id") {
+          begun(String(event.session_id));
+          if (what.body) keepInTab(BEGUN_KEY + event.session_id, JSON.stringify({ responseId: answer.responseId, text: what.body.message }));
+        }
         else if (event.type === "title" && sessionId) titled(sessionId, String(event.message));
         else if (event.type === "thinking_step") say(String(event.message));
         toEnd();
       },
       onBroken: () => answer.element.append(note),
     });
-    if (mine === opening) say(words().answered);
+    if (mine === opening) {
+      say(words().answered);
+      if (sessionId) keepInTab(BEGUN_KEY + sessionId, null);
+    }
   } catch (error) {
     if (abort.signal.aborted && !answer.isStopped) return;
     note.remove();

@@ -4,7 +4,7 @@ import { make, put, visible } from "./dom.js";
 
 const MOST_LINES = 4000; // what is longer goes on as plain text
 const MOST_DEPTH = 4;
-const ESCAPABLE = new Set("\\`*_{}[]()<>#+-.!|~&\"'");
+const ESCAPABLE = /^[!-/:-@[-`{-~]$/; // every mark of ASCII
 
 /** @typedef {(id: string) => Node} Cite */
 /** @typedef {{cite: Cite, struckHint: string}} Rules */
@@ -162,7 +162,7 @@ function cellsOf(line) {
   const inside = line.trim().replace(/^\|/, "");
   for (let i = 0; i < inside.length; i++) {
     if (inside[i] === "\\" && inside[i + 1] === "|") {
-      cell += "\\|"; // the escape itself is read with the rest of the cell
+      cell += "|"; // also within code, where no other escape is read
       i += 1;
     } else if (inside[i] === "|") {
       cells.push(cell.trim());
@@ -210,7 +210,7 @@ export function inline(text, out, rules, depth = 0) {
   let i = 0;
   while (i < text.length) {
     const letter = text[i];
-    if (letter === "\\" && ESCAPABLE.has(text[i + 1])) {
+    if (letter === "\\" && ESCAPABLE.test(text[i + 1] ?? "")) {
       plain += text[i + 1];
       i += 2;
       continue;
@@ -228,7 +228,6 @@ export function inline(text, out, rules, depth = 0) {
       if (letter === "`") out.append(make("code", { text: inside.replace(/^ (.*\S.*) $/s, "$1") }));
       else {
         const element = letter === "*" ? make("strong") : make("del", { title: rules.struckHint });
-        if (letter === "~") element.append(make("span", { class: "unseen", text: rules.struckHint + ": " }));
         if (depth < MOST_DEPTH) inline(inside, element, rules, depth + 1);
         else put(element, visible(inside));
         out.append(element);

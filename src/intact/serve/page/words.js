@@ -80,8 +80,6 @@ const WORDS = {
     broken: "The connection broke; trying again…",
     lost: "The answer can be heard no further. Open the session again to see what was kept.",
     notReached: "The server cannot be reached.",
-    retry: "Ask again",
-    chartOf: "Chart",
     sessionGone: "This session does not exist any more.",
     examples: [
       "Is anything wrong with this machine?",
@@ -165,8 +163,6 @@ const WORDS = {
     broken: "连接中断，正在重连…",
     lost: "无法继续接收这条回答。重新打开会话可查看已保存的内容。",
     notReached: "连不上服务器。",
-    retry: "重新提问",
-    chartOf: "图表",
     sessionGone: "这个会话已经不存在。",
     examples: [
       "这台机器有没有异常？",
@@ -213,15 +209,12 @@ export function words() {
 }
 
 /**
- * A point in time as the person's clock shows it.
+ * A point in time in UTC, as the answers write it: they are read in several places and compared with logs.
  * @param {number | bigint} ns since the epoch
  */
 export function time(ns) {
   const date = new Date(Number(ns) / 1e6);
-  if (Number.isNaN(date.getTime())) return String(ns);
-  const two = (/** @type {number} */ part) => String(part).padStart(2, "0");
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return Number.isNaN(date.getTime()) ? String(ns) : `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
 /** @param {number} value @param {number} [digits] */
@@ -251,7 +244,7 @@ export function written(value, unit) {
     case "s":
       return duration(amount * 1e9);
     case "%":
-      return `${number(amount, 2)} %`;
+      return `${number(amount, 2)}%`;
     case "usd":
       return `$${number(amount, 6)}`;
     case "count":
