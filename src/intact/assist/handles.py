@@ -2,9 +2,9 @@
 
 A model may put a handle in the arguments of a tool, where the text takes its place, and in its answer, where the text is
 shown escaped. What passes as it is (an atom) is only: numbers, truth values, nothing; addresses; ids of hex digits; a word
-of the closed vocabulary, or two of them joined by one of `.-_:/@`. A handle tells the kind of its text, its length, what
-of the vocabulary it is about (in an order of ours), and of a path the first folders and the kind of file, if they are
-words of the vocabulary.
+of the closed vocabulary, alone or with a kind of file or unit or a number after one of `.-_:/@`. A handle tells the kind
+of its text, its length, what of the vocabulary it is about (in an order of ours), and of a path the first folders and the
+kind of file, if they are words of the vocabulary.
 """
 
 import ipaddress
@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from intact.assist.answers import Cell, Evidence
+from intact.assist.answers import Cell, Evidence, ToolAnswer
 from intact.assist.rendering import code_span
-from intact.assist.vocabulary import FEATURES, WORDS
+from intact.assist.vocabulary import FEATURES, KINDS, UNITS, WORDS
 
 MAX_ROWS = 40
 MAX_BYTES = 8_000  # of what one call gives a model
@@ -71,11 +71,7 @@ class Handles:
     def resolve(self, value: Any) -> tuple[Any, bool]:
         """Arguments with each handle replaced by its text; and whether there was one."""
         if isinstance(value, str):
-            found = value
-            for match in _HANDLE.finditer(value):
-                text = self._texts.get(match[1])
-                if text is not None:
-                    found = found.replace(match[0], text[:MAX_RESTORED])
+            found = _HANDLE.sub(lambda match: self._texts.get(match[1], match[0])[:MAX_RESTORED], value)
             return found, found != value
         if isinstance(value, list):
             parts = [self.resolve(each) for each in value]
@@ -107,7 +103,8 @@ def is_atom(text: str) -> bool:
         return prefixed[1] in WORDS
     words = _TWO_WORDS.fullmatch(text)
     if words is not None:
-        return all(word.lower() in WORDS or word.isdigit() for word in words.groups() if word)
+        first, second = words[1].lower(), (words[2] or "").lower()
+        return first in WORDS and (not second or second in KINDS or second.isdigit())
     try:
         return bool(ipaddress.ip_address(text))
     except ValueError:
@@ -127,7 +124,7 @@ def as_data(evidence: Evidence, handles: Handles, *, is_ours: bool = True, named
     body: dict[str, Any] = {
         "evidence": evidence.id,
         "columns": columns,
-        "units": {columns[at]: answer.units[name] for at, name in enumerate(answer.columns) if name in answer.units},
+        "units": {columns[at]: answer.units[name] for at, name in enumerate(answer.columns) if _has_unit(answer, name)},
         "rows": [],
         "total": answer.total if answer.total is not None else len(answer.rows),
     }
@@ -182,6 +179,10 @@ def _column(name: str, at: int, *, is_ours: bool, named: str) -> str:
     if is_ours:
         return name if _COLUMN.fullmatch(name) else f"column_{at}"
     return name if _is_vocabulary(name) else f"column_{at}"
+
+
+def _has_unit(answer: ToolAnswer, column: str) -> bool:
+    return all(part in UNITS or part in WORDS for part in re.split(r"[/_ ]", answer.units.get(column, " ").lower()))
 
 
 def _features(text: str) -> str:

@@ -30,7 +30,14 @@ _KINDS = """
     service socket timer target mount slice scope conf cfg ini yaml yml json toml xml csv txt md html py js ts
     rs go c h so sh db sqlite gz zip pem key crt lock pid sock service env log
 """
+KINDS = frozenset(_KINDS.split())
 WORDS = frozenset(f"{_STATES} {_PROGRAMS} {_SYSTEM} {_KINDS}".split())
+
+_UNITS = """
+    b bytes byte kib mib gib tib kb mb gb tb ns us µs ms s min h d epoch % ratio fraction usd tokens token count 1 ops hz mhz
+    files errors processes connections calls rows lines threads cores
+"""
+UNITS = frozenset(_UNITS.split())
 
 # names of arguments of tools of others
 _ARGUMENTS = """
