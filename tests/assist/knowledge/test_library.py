@@ -59,20 +59,21 @@ def test_a_change_is_seen_by_the_next_search_after_a_while(folder: Path, monkeyp
 
 
 def test_what_was_read_is_kept_and_trusted_only_while_the_file_is_the_same(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "kept" / "knowledge.json"
+    cache = tmp_path / "kept"
     first = lib(folder, cache=cache)
-    assert cache.stat().st_mode & 0o777 == 0o600
+    kept = cache / "knowledge.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
     again = lib(folder, cache=cache)
     assert again.sources() == first.sources()  # also when each was read
     (folder / "disk.md").write_text("# Disk\n\nquokka\n")
     assert lib(folder, cache=cache).search("quokka", Language.EN)
     for broken in ("", "{", "[]", '{"format": 1}', '{"format": 1, "files": {"a": {}}}'):
-        cache.write_text(broken)
+        kept.write_text(broken)
         assert lib(folder, cache=cache).search("quokka", Language.EN)
 
 
 def test_a_cache_that_cannot_be_written_changes_nothing(folder: Path) -> None:
-    assert lib(folder, cache=Path("/proc/nowhere/cache.json")).search("journals", Language.EN)
+    assert lib(folder, cache=Path("/proc/nowhere")).search("journals", Language.EN)
 
 
 def test_nothing_outside_of_a_folder_is_read(folder: Path, tmp_path: Path) -> None:
@@ -182,10 +183,9 @@ def test_threads_search_while_files_change(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_the_documents_of_intact_are_there_from_the_start_and_open_quickly(tmp_path: Path) -> None:
-    cache = tmp_path / "knowledge.json"
-    Library(cache=cache)
+    Library(cache=tmp_path)
     began = time.process_time()
-    library = Library(cache=cache)
+    library = Library(cache=tmp_path)
     assert time.process_time() - began < 1.0
     assert {source.file for source in library.sources()} >= {"intact/README.md", "intact/docs/sensor.md"}
     assert library.search("what is a claim of cause", Language.EN)

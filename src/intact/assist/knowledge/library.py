@@ -89,13 +89,13 @@ class Library:
 
     Args:
         folders: of the operator.
-        cache: a file in which what was read is kept between starts; None: nowhere.
+        cache: a directory in which what was read is kept between starts; None: nowhere.
         own: whether Intact's own documents are in it.
     """
 
     def __init__(self, folders: Sequence[Path] = (), cache: Path | None = None, *, own: bool = True) -> None:
         self._folders = _named(folders, own=own)
-        self._cache = cache
+        self._cache = None if cache is None else cache / "knowledge.json"
         self._lock = threading.Lock()  # held by the one thread that looks whether files changed
         self._looked = time.monotonic()
         self._shelf = self._read(self._cached())

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from intact.assist.knowledge.chunks import Chunk
 from intact.assist.knowledge.ranking import Asked
@@ -45,7 +47,7 @@ def passages_of(chunk: Chunk, asked: Sequence[tuple[Asked, float]], limit: int) 
     Args:
         asked: what is looked for, and how rare it is.
     """
-    all_of_it = [Passage(chunk=chunk, kind=kind, text=text, fit=_fit(text, asked)) for kind, text in _units(chunk)]
+    all_of_it = [Passage(chunk=chunk, kind=unit.kind, text=unit.text, fit=_fit(unit, asked)) for unit in _cut_up(chunk)]
     if not all_of_it:
         return []
     best = sorted(range(len(all_of_it)), key=lambda place: (-all_of_it[place].fit, place))[:limit]
@@ -58,7 +60,18 @@ def passages_of(chunk: Chunk, asked: Sequence[tuple[Asked, float]], limit: int) 
 
 def closeness(chunk: Chunk, asked: Sequence[tuple[Asked, float]]) -> float:
     """How well the best passage of a chunk fits: words that stand together tell more than words that are far apart."""
-    return max((_fit(text, asked) for _, text in _units(chunk)), default=0.0)
+    return max((_fit(unit, asked) for unit in _cut_up(chunk)), default=0.0)
+
+
+class _Unit(NamedTuple):
+    kind: PassageKind
+    text: str
+    words: frozenset[str]
+
+
+@lru_cache(maxsize=4_000)
+def _cut_up(chunk: Chunk) -> tuple[_Unit, ...]:
+    return tuple(_Unit(kind, text, frozenset(words_of(text))) for kind, text in _units(chunk))
 
 
 def _units(chunk: Chunk) -> Iterator[tuple[PassageKind, str]]:
@@ -115,9 +128,8 @@ def _cut(text: str) -> str:
     return text[: ends[-1] if ends else MAX_PASSAGE - 1].rstrip("，,；;：:、| ") + "…"
 
 
-def _fit(text: str, asked: Sequence[tuple[Asked, float]]) -> float:
-    words = set(words_of(text))
+def _fit(unit: _Unit, asked: Sequence[tuple[Asked, float]]) -> float:
     fit = 0.0
     for variants, rarity in asked:
-        fit += rarity * max((weight for key, weight in variants.items() if words.issuperset(key)), default=0.0)
-    return fit / (1 + len(text) / 400)
+        fit += rarity * max((weight for key, weight in variants.items() if unit.words.issuperset(key)), default=0.0)
+    return fit / (1 + len(unit.text) / 400)
