@@ -18,7 +18,14 @@ from intact.assist.connections import Connection, Identity, ToolInfo, ToolServer
 from intact.assist.expert import ToolFailed
 from intact.assist.identity import Signer
 from intact.assist.outside import OutsideServer
-from intact.assist.protocol import Client, StreamableHttpTransport, httpx2
+from intact.assist.protocol import (
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    Client,
+    StreamableHttpTransport,
+    httpx2,
+)
 from intact.assist.settings import McpSettings
 from intact.model.errors import UsageError
 
@@ -131,7 +138,11 @@ class _OwnServer:
         )
 
     async def call(self, asker: Asker, tool: str, arguments: dict[str, Any], timeout_s: float) -> ToolAnswer:
-        result = await self._connection.ask(asker, timeout_s, lambda client: client.call_tool_mcp(tool, arguments))
+        # Sent as it is: the client would look into a list of tools first, which may be another asker's.
+        request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=arguments))
+        result = await self._connection.ask(
+            asker, timeout_s, lambda client: client.session.send_request(request, CallToolResult)
+        )
         if result.is_error:
             text = " ".join(getattr(part, "text", "") for part in result.content[:1])
             raise ToolFailed(" ".join(text.split())[:1_000] or "the tool failed and does not say why")

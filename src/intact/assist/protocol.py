@@ -23,7 +23,13 @@ from fastmcp.server.middleware import Middleware, MiddlewareContext  # noqa: E40
 from fastmcp.tools.base import Tool as McpTool  # noqa: E402
 from fastmcp.tools.base import ToolResult  # noqa: E402
 from mcp import MCPError  # noqa: E402
-from mcp_types import CONNECTION_CLOSED, ToolAnnotations  # noqa: E402
+from mcp_types import (  # noqa: E402
+    CONNECTION_CLOSED,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    ToolAnnotations,
+)
 from mcp_types import Tool as ListedTool  # noqa: E402
 
 for _name, _value in _BEFORE.items():  # what we start is not to inherit them
@@ -38,6 +44,9 @@ for _name in ("fastmcp", "mcp", "httpx2"):
 
 __all__ = [
     "CONNECTION_CLOSED",
+    "CallToolRequest",
+    "CallToolRequestParams",
+    "CallToolResult",
     "Client",
     "FastMCP",
     "ListedTool",

@@ -87,7 +87,7 @@ def build_server(
         calls: where they run.
         who: who asks now; of HTTP whoever signed in, of standard input whoever started us.
     """
-    return FastMCP(
+    server = FastMCP(
         name=name,
         version=__version__,
         instructions=(
@@ -98,6 +98,9 @@ def build_server(
         middleware=[_Offer(tools, parts, calls, who)],
         mask_error_details=True,
     )
+    # None of our arguments travels as a header. Without this the library lists all tools at every call to find out.
+    server._mcp_server.get_tool_input_schema = lambda _: None
+    return server
 
 
 class _Listed(McpTool):
