@@ -140,7 +140,9 @@ class SqliteFile:
     def _unavailable(self, error: Exception) -> KeepUnavailable:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:200]
         hint = ""
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        if (
+            type(error) is sqlite3.DatabaseError
+        ):  # no database, or a damaged one; what else there is has a class of its own
             hint = "; it is left as it is: move it away to begin with an empty one"
         return KeepUnavailable(f"what the assistant keeps in {self.path} cannot be used: {reason}{hint}")
 
