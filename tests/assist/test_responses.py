@@ -161,6 +161,7 @@ def test_what_is_anothers_is_as_if_it_were_not_there(tmp_path: Path) -> None:
         responses = Responses(keep, Scripted(stop_at=1))
         identity = await responses.start(ALICE, ASKED)
         session = (await anext(responses.listen(ALICE, identity)))[1]["session_id"]
+        await asyncio.sleep(0.05)  # the first packet goes before anything is written
         for attempt in (
             lambda: heard(responses, identity, asker=BOB),
             lambda: responses.cancel(BOB, identity),

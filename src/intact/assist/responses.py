@@ -13,18 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from intact.assist.asking import Asker, Language, Message, Question
+from intact.assist.asking import Asker, Language, Question
 from intact.assist.events import Decided, Done, Event, Problem, Started, Step, Title, Token
-from intact.assist.keep.keep import (
-    HISTORY,
-    MAX_ANSWER_BYTES,
-    Keep,
-    KeepUnavailable,
-    ResponseRow,
-    State,
-    cut,
-    new_id,
-)
+from intact.assist.keep.keep import MAX_ANSWER_BYTES, Keep, ResponseRow, cut, new_id
+from intact.assist.kept import KeptResponse
 from intact.assist.plain_events import Plain, as_text, plain
 from intact.model.errors import IntactError
 from intact.query.row_limits import Role
@@ -34,8 +26,10 @@ _LOG = logging.getLogger("intact.assist")
 MOST_RUNNING = 200
 MOST_EVENTS = 20_000  # of one response
 MOST_OF_ONE = 20  # responses of one asker at once
-# First packets go first: a response is begun when for QUIET_S nobody else asked, at the latest after PATIENCE_S.
-QUIET_S, PATIENCE_S = 0.005, 0.25
+# First packets go first: where many ask, a response is worked on when for QUIET_S nobody else asked, at the latest
+# after PATIENCE_S.
+MANY = 4
+QUIET_S, PATIENCE_S = 0.02, 0.5
 PIECE = 80  # characters of the answer in one event
 
 
@@ -76,11 +70,12 @@ class Asked:
 class _Live:
     """A response that is being made in this process."""
 
-    def __init__(self, row: ResponseRow, asker: Asker) -> None:
-        self.row = row
+    def __init__(self, kept: KeptResponse, asker: Asker) -> None:
+        self.kept = kept
         self.asker = asker
         self.events: list[str] = []  # number n is at n - 1
         self.is_over = False
+        self.is_unkept_told = False
         self.task: asyncio.Task[None] | None = None
         self.news = asyncio.Event()  # of what comes next; take it before looking at what there is
 
@@ -128,7 +123,7 @@ class Responses:
         return len(self._live)
 
     def _running_of(self, asker: Asker) -> int:
-        return sum(live.row.owner == asker.name for live in self._live.values())
+        return sum(live.kept.row.owner == asker.name for live in self._live.values())
 
     async def start(self, asker: Asker, asked: Asked) -> str:
         """Begin a response; its first event can be listened to when this returns.
@@ -141,23 +136,24 @@ class Responses:
             raise TooMany("too many questions are being answered; ask again in a moment")
         self._asked_at = time.monotonic()
         now_ns = time.time_ns()
-        session_id = await self._session(asker, asked, now_ns)
-        response_id = asked.response_id or new_id("r")
+        # Ids of ours need no look into the place where things are kept: it is written after the first packet.
+        is_ours = asked.session_id is None and asked.response_id is None
+        session_id = new_id("ses") if is_ours else await self._session(asker, asked, now_ns)
         question = Question(
-            id=response_id, session_id=session_id, text=asked.text, language=asked.language, asked_ns=now_ns,
-            direct_agent=asked.direct_agent,
+            id=asked.response_id or new_id("r"), session_id=session_id, text=asked.text, language=asked.language,
+            asked_ns=now_ns, direct_agent=asked.direct_agent,
         )  # fmt: skip
         row = ResponseRow(
-            id=response_id, session_id=session_id, owner=asker.name, question=_question_json(question),
+            id=question.id, session_id=session_id, owner=asker.name, question=_question_json(question),
             asker=dataclasses.asdict(asker), started_ns=now_ns, place=self._place,
         )  # fmt: skip
-        if not await self._keep.open_response(row):
+        if not is_ours and not await self._keep.open_response(row):
             raise Taken("there is an answer of this id, or the session was deleted just now")
-        live = _Live(row, asker)
-        self._live[response_id] = live
-        await self._tell(live, [Started(session_id=session_id, response_id=response_id)])
+        live = _Live(KeptResponse(self._keep, row, is_begun=not is_ours), asker)
+        self._live[question.id] = live
+        await self._tell(live, [Started(session_id=session_id, response_id=question.id)])
         live.task = asyncio.create_task(self._make(live, question, ()))
-        return response_id
+        return question.id
 
     async def listen(self, asker: Asker, response_id: str, after: int = 0) -> AsyncIterator[tuple[int, Plain]]:
         """The events after a number, and each that follows, until the last one.
@@ -166,7 +162,7 @@ class Responses:
             Unknown: there is no such response of this asker.
         """
         live = self._live.get(response_id)
-        if live is None or live.row.owner != asker.name:
+        if live is None or live.kept.row.owner != asker.name:
             row = await self._keep.response(asker.name, response_id)
             if row is None:
                 raise Unknown("there is no such response")
@@ -190,7 +186,7 @@ class Responses:
             Unknown: there is no such response of this asker.
         """
         live = self._live.get(response_id)
-        if live is None or live.row.owner != asker.name:
+        if live is None or live.kept.row.owner != asker.name:
             if await self._keep.response(asker.name, response_id) is None:
                 raise Unknown("there is no such response")
             return False
@@ -203,7 +199,7 @@ class Responses:
         """Go on with the responses that were being made when an earlier process ended; how many."""
         rows = [row for row in await self._keep.unfinished(self._place) if row.id not in self._live]
         for row in rows:
-            live = _Live(row, _asker(row.asker))
+            live = _Live(KeptResponse(self._keep, row, is_begun=True), _asker(row.asker))
             live.events = [text for _, text in await self._keep.logged(row.id, 0)]
             self._live[row.id] = live
             recorded = tuple(_read(text) for text in live.events)
@@ -216,7 +212,10 @@ class Responses:
         self._is_leaving = True
         for task in tasks:
             task.cancel()
+        lives = list(self._live.values())
         await asyncio.gather(*tasks, return_exceptions=True)
+        for live in lives:
+            await live.kept.begin(live.events)
 
     async def _session(self, asker: Asker, asked: Asked, now_ns: int) -> str:
         if asked.session_id is None or asked.may_make_session:
@@ -233,30 +232,30 @@ class Responses:
             try:
                 if not recorded:
                     await self._let_first_packets_go()
+                    await live.kept.begin(live.events)
                 done = await self._answer(live, question, recorded)
             except asyncio.CancelledError:
                 if self._is_leaving:  # the next process goes on
                     return
                 done = Done(verdict="cancelled")
                 await self._tell(live, [done])
-            await self._close(live, done)
-        except KeepUnavailable as error:
-            _LOG.warning("a response could not be kept: %s", error)
-            self._say_unkept(live)
+            row = await live.kept.close(question, done)
+            if self._on_end is not None:
+                self._on_end(row, [_read(text) for text in live.events])
         except Exception:
             _LOG.exception("a fault of ours while answering")
-            self._say_unkept(live)
+            problem = Problem(code="internal", message="a fault of intact's own; the log of serve says more")
+            live.tell([as_text(plain(event, _now_ms())) for event in (problem, Done(verdict="failed"))])
         finally:
             live.end()
-            self._live.pop(live.row.id, None)
+            self._live.pop(live.kept.row.id, None)
 
     async def _answer(self, live: _Live, question: Question, recorded: tuple[Plain, ...]) -> Done:
         """Have it answered, and tell of it; what was saved of an earlier attempt is told, not made again."""
         decided = next((event for event in recorded if event["type"] == "verdict"), None)
         if decided is not None:
-            return await self._send(live, live.row.text, _done(decided), recorded)
-        page = await self._keep.messages(live.row.owner, question.session_id, limit=HISTORY)
-        question = dataclasses.replace(question, history=page.messages)
+            return await self._send(live, live.kept.row.text, _done(decided), recorded)
+        question = dataclasses.replace(question, history=await live.kept.history())
         text: list[str] = []
         done = Done(verdict="failed")
         try:
@@ -278,9 +277,7 @@ class Responses:
             await self._tell(live, [Problem(code="internal", message=message)])
             done = Done(verdict="failed")
         answer = cut("".join(text), MAX_ANSWER_BYTES)
-        # The text is kept before anybody is told a word of it: whoever goes on sends the same.
-        await self._keep.save_answer(live.row.id, answer)
-        live.row = dataclasses.replace(live.row, text=answer)
+        await live.kept.save(answer)
         await self._tell(live, [Decided(done=done)])
         return await self._send(live, answer, done, recorded)
 
@@ -302,49 +299,32 @@ class Responses:
     async def _title(self, live: _Live, recorded: tuple[Plain, ...]) -> Title | None:
         if self._make_title is None or any(event["type"] == "title" for event in recorded):
             return None
-        session = await self._keep.session(live.row.owner, live.row.session_id)
-        if session is None or session.title:
+        if not await live.kept.needs_title():
             return None
-        question = _question(live.row.question)
+        question = _question(live.kept.row.question)
         title: str = await self._make_title(question.text, question.language)
-        await self._keep.rename(live.row.owner, session.id, title)
+        await live.kept.rename(title)
         return Title(message=title)
-
-    async def _close(self, live: _Live, done: Done) -> None:
-        ended_ns = time.time_ns()
-        state = {"cancelled": State.CANCELLED, "failed": State.FAILED}.get(done.verdict, State.DONE)
-        row = live.row
-        question = _question(row.question)
-        page = await self._keep.messages(row.owner, row.session_id, limit=4)
-        # An earlier process may have been killed between these and the end.
-        there = {message.role for message in page.messages if message.response_id == row.id}
-        for role, content, at_ns in (("user", question.text, question.asked_ns), ("assistant", row.text, ended_ns)):
-            if role not in there:
-                message = Message(role=role, content=content, at_ns=at_ns, response_id=row.id)
-                await self._keep.add_message(row.owner, row.session_id, message)
-        body = dataclasses.asdict(done)
-        await self._keep.close_response(row.id, state, ended_ns=ended_ns, text=row.text, done=body)
-        if self._on_end is not None:
-            events = [_read(text) for text in live.events]
-            self._on_end(dataclasses.replace(row, state=state, ended_ns=ended_ns, done=body), events)
 
     async def _tell(self, live: _Live, events: list[Event]) -> None:
         """Log events, then let listeners hear them."""
-        at_ms = time.time_ns() // 1_000_000
-        texts = [as_text(plain(event, at_ms)) for event in events]
-        await self._keep.log(live.row.id, len(live.events) + 1, texts)
+        texts = [as_text(plain(event, _now_ms())) for event in events]
+        await live.kept.log(len(live.events) + 1, texts)
+        if not live.kept.is_kept and not live.is_unkept_told:
+            live.is_unkept_told = True
+            problem = Problem(code="unkept", message="this answer cannot be kept: it is told once, and in no history")
+            texts.insert(0, as_text(plain(problem, _now_ms())))
         live.tell(texts)
-
-    def _say_unkept(self, live: _Live) -> None:
-        """The log cannot be written: who listens is told, and what is told is not kept."""
-        at_ms = time.time_ns() // 1_000_000
-        problem = Problem(code="unkept", message="what is kept between requests is out of reach; ask again")
-        live.tell([as_text(plain(event, at_ms)) for event in (problem, Done(verdict="failed"))])
 
     async def _let_first_packets_go(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while (now := time.monotonic()) < deadline and now - self._asked_at < QUIET_S:
+        await asyncio.sleep(0)
+        while len(self._live) > MANY and (now := time.monotonic()) < deadline and now - self._asked_at < QUIET_S:
             await asyncio.sleep(QUIET_S)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _read(text: str) -> Plain:

@@ -1,12 +1,15 @@
 """Routes by which questions are asked: AG-UI and the plain events, both over server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, alias_generators
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, alias_generators
+from starlette.types import Receive, Scope, Send
 
 from intact.assist.agui import AgUiEncoder
 from intact.assist.asking import Asker, Language
@@ -66,7 +69,6 @@ def chat_routes(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["assistant"])
     stream: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
-    @routes.post("/chat", responses=stream)
     async def chat(request: Request, body: ChatBody) -> Response:
         """Ask, and hear the plain events of the answer."""
         asker, responses = asker_of(request), assistant_of(service).responses
@@ -75,7 +77,23 @@ def chat_routes(service: Service) -> APIRouter:
             text=body.message, language=body.lang or detect_language(body.message), session_id=body.session_id,
             direct_agent=body.direct_agent,
         )  # fmt: skip
-        return await _begin(responses, asker, asked)
+        response_id = await _start(responses, asker, asked)
+        return await _stream(_plain(responses, asker, response_id, 0))
+
+    class AskRoute(APIRoute):
+        """The same, without what a framework does around it: the first packet is to come at once."""
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            async def handle(request: Request) -> Response:
+                try:
+                    body = ChatBody.model_validate_json(await request.body())
+                except ValidationError as error:
+                    raise RequestValidationError(error.errors(include_url=False)) from None
+                return await chat(request, body)
+
+            return handle
+
+    routes.add_api_route("/chat", chat, methods=["POST"], responses=stream, route_class_override=AskRoute)
 
     @routes.get("/chat/{response_id}", responses=stream)
     async def listen(
@@ -146,11 +164,6 @@ async def _start(responses: Responses, asker: Asker, asked: Asked) -> str:
         raise ApiError(503, "overloaded", str(error), "ask again in a second") from None
 
 
-async def _begin(responses: Responses, asker: Asker, asked: Asked) -> Response:
-    response_id = await _start(responses, asker, asked)
-    return await _stream(_plain(responses, asker, response_id, 0))
-
-
 async def _plain(responses: Responses, asker: Asker, response_id: str, after: int) -> AsyncIterator[str]:
     async for number, event in responses.listen(asker, response_id, after):
         yield sse(number, as_text(event))
@@ -171,28 +184,53 @@ async def _stream(events: AsyncIterator[str]) -> Response:
         first = await anext(events, None)
     except Unknown:
         raise not_found("response") from None
-    return StreamingResponse(_with_beats(first, events), media_type="text/event-stream", headers=_HEADERS)
+    return EventStream(first, events)
 
 
-async def _with_beats(first: str | None, events: AsyncIterator[str]) -> AsyncIterator[str]:
-    if first is None:
-        return
-    yield first
-    coming: asyncio.Future[str | None] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(events, None))
-            done, _ = await asyncio.wait((coming,), timeout=BEAT_S)
-            if not done:
-                yield ": keep-alive\n\n"
-                continue
-            event, coming = coming.result(), None
-            if event is None:
-                return
-            yield event
-    finally:
-        if coming is not None:
-            coming.cancel()
+class EventStream(Response):
+    """The events as they come, with a comment where none comes for long, until the last one or until nobody listens."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, first: str | None, events: AsyncIterator[str]) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._first = first
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await _send(send, self._first or "")
+        gone = asyncio.ensure_future(_until_gone(receive))
+        coming: asyncio.Future[str | None] | None = None
+        try:
+            while self._first is not None:
+                coming = coming or asyncio.ensure_future(anext(self._events, None))
+                await asyncio.wait((coming, gone), timeout=BEAT_S, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    return
+                if not coming.done():
+                    await _send(send, ": keep-alive\n\n")
+                    continue
+                event, coming = coming.result(), None
+                if event is None:
+                    break
+                await _send(send, event)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            tasks = [task for task in (gone, coming) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _send(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode("ascii"), "more_body": True})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _question_in(messages: list[AgUiMessage]) -> str:
