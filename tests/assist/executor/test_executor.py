@@ -1,6 +1,8 @@
 """Questions through the executor without a model: what is told, in which order, and what happens when something fails."""
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -366,3 +368,9 @@ def test_no_question_is_mixed_up_with_another() -> None:
 
 def test_a_tool_failed_carries_our_line() -> None:
     assert str(ToolFailed("one line")) == "one line"
+
+
+def test_without_a_model_nothing_of_langchain_is_loaded() -> None:
+    program = "import sys, intact.assist.executor; print(sorted(m for m in sys.modules if m.startswith('lang')))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.strip() == "[]"

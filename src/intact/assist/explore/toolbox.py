@@ -13,7 +13,7 @@ from intact.assist.vocabulary import ARGUMENTS, WORDS
 
 FIND = "find_tools"
 MAX_FOUND = 6
-START_BYTES = 4_400  # of schemas at the start: below 2,000 tokens, measured
+START_BYTES = 5_600  # of schemas at the start: below 2,000 tokens, measured
 MAX_ABOUT = 160
 MAX_DESCRIPTION = 70
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
