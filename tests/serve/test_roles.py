@@ -1,0 +1,128 @@
+"""A member sees the runs that are told, an auditor not what was said, a cookie is as good as a token: over a real serve."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from intact.assist.protocol import Client, StreamableHttpTransport
+from intact.serve.auth import Tokens, User
+from intact.serve.cookies import SignedCookies
+from intact.store.runs import Run
+from tests.serve.running import Answer, Server, record, serving, wait_for_run
+from tests.store.slices import T0
+
+
+@dataclass
+class Made:
+    server: Server
+    tokens: dict[str, str]
+    cookies: SignedCookies
+    one: Run
+    two: Run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    data = tmp_path_factory.mktemp("roles")
+    one, two = record(data), record(data, name="second", started_ns=T0 + 1)
+    tokens = Tokens(data)
+    given = {
+        "admin": tokens.add("admin", role="admin"),
+        "member": tokens.add("member", role="member", run_ids=(one.id,)),
+        "auditor": tokens.add("auditor", role="auditor"),
+    }
+    with serving(data) as server:
+        for run in (one, two):
+            wait_for_run(server, run, given["admin"])
+        yield Made(server, given, SignedCookies.load(data), one, two)
+
+
+def get(made: Made, who: str, path: str, **query: Any) -> Answer:
+    return made.server.ask(path, token=made.tokens[who], **query)
+
+
+def sql(made: Made, who: str, text: str) -> Any:
+    answer = made.server.ask("/api/query", "POST", token=made.tokens[who], body={"sql": text})
+    return answer.json["rows"] if answer.status == 200 else answer.json
+
+
+def test_a_member_sees_the_runs_that_are_told(made: Made) -> None:
+    assert {row["id"] for row in get(made, "admin", "/api/runs").json["rows"]} == {made.one.id, made.two.id}
+    assert [row["id"] for row in get(made, "member", "/api/runs").json["rows"]] == [made.one.id]
+    unknown = get(made, "member", "/api/runs/nothing")
+    for path in ("", "/run", "/effects", "/calls", "/ledger"):
+        assert get(made, "member", f"/api/runs/{made.one.id}{path}").status == 200
+        other = get(made, "member", f"/api/runs/{made.two.id}{path}")
+        assert (other.status, other.body) == (404, unknown.body)
+    for path in ("/api/agents", "/api/ledger"):
+        assert {row["run_id"] for row in get(made, "member", path).json["rows"]} == {made.one.id}
+        assert {row["run_id"] for row in get(made, "admin", path).json["rows"]} == {made.one.id, made.two.id}
+        assert get(made, "member", path, run=made.two.id).status == 404
+    assert get(made, "member", "/api/live", run=made.two.id).status == 404
+    # what is told of runs since the start of serve
+    everything = get(made, "admin", "/api/live", after=_start(made)).json["items"]
+    assert {item["run_id"] for item in everything} <= {made.one.id, made.two.id}
+    assert {item["run_id"] for item in get(made, "member", "/api/live", after=_start(made)).json["items"]} <= {
+        made.one.id
+    }
+    assert sql(made, "member", "SELECT DISTINCT run_id FROM process") == [[made.one.id]]
+    assert sorted(sql(made, "admin", "SELECT DISTINCT run_id FROM process")) == sorted([[made.one.id], [made.two.id]])
+
+
+def _start(made: Made) -> str:
+    return get(made, "admin", "/api/live").json["cursor"].rpartition("-")[0] + "-0"
+
+
+def test_an_auditor_sees_what_was_done_and_not_what_was_said(made: Made) -> None:
+    assert get(made, "auditor", f"/api/runs/{made.one.id}/effects").status == 200
+    assert len(get(made, "auditor", "/api/runs").json["rows"]) == 2
+    for path in ("", "/calls", "/turns"):
+        assert get(made, "auditor", f"/api/runs/{made.one.id}{path}").status == 403
+    assert sql(made, "auditor", "SELECT count() FROM llm_content") == [[0]]
+    assert sql(made, "admin", "SELECT count() FROM llm_content")[0][0] > 0
+
+
+def test_only_an_admin_may_change(made: Made) -> None:
+    for who in ("member", "auditor"):
+        answer = made.server.ask("/api/policies", "PUT", token=made.tokens[who], body={"text": "name: a\nrules: []\n"})
+        assert answer.status == 403
+
+
+def test_a_cookie_is_as_good_as_a_token(made: Made) -> None:
+    member = User(name="member", role="member", run_ids=(made.one.id,))
+    value = made.cookies.sign(member, time.time() + 60)
+    host = f"127.0.0.1:{made.server.port}"
+    for name in ("sessionid", "JSESSIONID"):
+        answer = made.server.ask("/api/runs", headers={"Cookie": f"theme=dark; {name}={value}"})
+        assert [row["id"] for row in answer.json["rows"]] == [made.one.id]
+    for cookie in (
+        f"sessionid={value[:-3]}abc", f"sessionid={value}; sessionid={value}", "sessionid=", "sessionid=default",
+        f"sessionid={made.cookies.sign(member, time.time() - 1)}", f"other={value}",
+    ):  # fmt: skip
+        refused = made.server.ask("/api/runs", headers={"Cookie": cookie})
+        assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+    body = {"sql": "SELECT DISTINCT run_id FROM process"}
+    for origin, status in ((f"http://{host}", 200), ("http://evil.org", 401), ("null", 401)):
+        headers = {"Cookie": f"sessionid={value}", "Origin": origin}
+        assert made.server.ask("/api/query", "POST", body=body, headers=headers).status == status
+    wrong = made.server.ask("/api/runs", token="nobody", headers={"Cookie": f"sessionid={value}"})
+    assert wrong.status == 401
+
+
+def test_other_agents_see_over_mcp_what_their_token_shows(made: Made) -> None:
+    async def ask(who: str) -> set[str]:
+        url = f"http://127.0.0.1:{made.server.port}/mcp"
+        transport = StreamableHttpTransport(url, headers={"Authorization": f"Bearer {made.tokens[who]}"})
+        async with Client(transport, mode="legacy") as client:
+            assert len(await client.list_tools()) >= 20
+            found = await client.call_tool_mcp("query_sql", {"sql": "SELECT DISTINCT run_id FROM process"})
+            assert not found.is_error, found.content
+            return {row[0] for row in found.structured_content["rows"]}
+
+    assert asyncio.run(ask("member")) == {made.one.id}
+    assert asyncio.run(ask("admin")) == {made.one.id, made.two.id}
+    assert made.server.ask("/mcp", "POST", body={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).status == 401
