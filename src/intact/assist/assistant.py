@@ -90,7 +90,7 @@ class Assistant:
                 ServerApps(parts, public_key=signer.public_key, use_once=keep.use_once)
             )
             pool = await stack.enter_async_context(
-                ToolPool({name: servers.asgi(name) for name in servers.names if name != "all"}, signer)
+                ToolPool({name: servers.asgi(name) for name in servers.names if name != "all"}, signer, settings.mcp)
             )
             models = _models(settings)
             experts = load_experts()
