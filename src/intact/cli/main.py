@@ -38,6 +38,7 @@ COMMANDS = (
     Command("config", "intact.cli.config"),
     Command("serve", "intact.cli.serve"),
     Command("ask", "intact.cli.ask"),
+    Command("intent", "intact.cli.intent"),
     Command("mcp", "intact.cli.mcp"),
     Command("token", "intact.cli.token"),
     Command("doctor", "intact.cli.doctor"),

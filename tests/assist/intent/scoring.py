@@ -1,4 +1,4 @@
-"""Scores of the gate over labelled inputs; run: python -m tests.assist.intent.scoring. Of the kept half only numbers are told."""
+"""Scores of the gate over labelled inputs: python -m tests.assist.intent.scoring. Of the kept half only numbers are told."""
 
 import json
 from collections import Counter

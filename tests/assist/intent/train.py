@@ -1,4 +1,4 @@
-"""Trains `likeness`: python -m tests.assist.intent.train. From `data/tuned.jsonl` and `thought_of.tsv`; never from the kept half."""
+"""Trains `likeness`: python -m tests.assist.intent.train. On `tuned.jsonl` and `thought_of.tsv`, never on the kept half."""
 
 from collections import Counter
 from pathlib import Path
@@ -69,9 +69,14 @@ def main() -> None:
     for fold in range(FOLDS):
         found = fit(table[order != fold], wanted[order != fold], weight[order != fold])
         right[order == fold] = (table[order == fold] @ found).argmax(1) == wanted[order == fold].argmax(1)
-    print(f"{len(rows)} examples, {len(names)} features; cross-validated, by itself: {right[is_tuned].mean():.3f} of the tuned half")
+    print(
+        f"{len(rows)} examples, {len(names)} features; "
+        f"cross-validated, by itself: {right[is_tuned].mean():.3f} of the tuned half"
+    )
     found = np.round(100 * fit(table, wanted, weight)).astype(int)
-    lines = ["# feature\t" + "\t".join(likeness.CLASSES) + "; hundredths; written by python -m tests.assist.intent.train"]
+    lines = [
+        "# feature\t" + "\t".join(likeness.CLASSES) + "; hundredths; written by python -m tests.assist.intent.train"
+    ]
     for name, numbers in zip([*names, ""], found, strict=True):
         if name == "" or np.abs(numbers).max() >= 4:
             lines.append("\t".join([name, *(str(number) if number else "" for number in numbers)]))

@@ -46,10 +46,28 @@ _SPACING = re.compile(r"[ .*_\-|/]{1,3}")
 
 # What orders to an assistant are about, and how people shorten it.
 _TELLING = (
-    *("ignore", "disregard", "forget", "bypass", "override", "previous", "instructions", "instruction", "system", "prompt"),
+    *(
+        "ignore",
+        "disregard",
+        "forget",
+        "bypass",
+        "override",
+        "previous",
+        "instructions",
+        "instruction",
+        "system",
+        "prompt",
+    ),
     *("rules", "reveal", "hidden", "password", "passwords", "delete", "restrictions", "guidelines", "secret"),
 )
-_SHORT_FOR = {"prev": "previous", "yr": "your", "ur": "your", "instr": "instructions", "pw": "password", "pwd": "password"}
+_SHORT_FOR = {
+    "prev": "previous",
+    "yr": "your",
+    "ur": "your",
+    "instr": "instructions",
+    "pw": "password",
+    "pwd": "password",
+}
 _UNMENDED = re.compile(r"[a-z](?:[a-z]|[.*_-](?=[a-z])){1,30}\.?")
 MAX_MENDED = 2_000
 

@@ -20,13 +20,15 @@ _ORDINALS = {
     **{"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9},
 }
 _NTH = re.compile(
-    r"\b(?:the |number )(first|second|third|fourth|fifth|last|\d)\b(?! (?:hour|day|week|month|night|minute))|第([一二三四五六七八九\d])[个条台次项]|(最后一)[个条台]"
+    r"\b(?:the |number )(first|second|third|fourth|fifth|last|\d)\b(?! (?:hour|day|week|month|night|minute))"
+    r"|第([一二三四五六七八九\d])[个条台次项]|(最后一)[个条台]"
 )
 _ITEM = re.compile(
     r"(?m)(?:^|\s)(?:[-*•]|\d{1,2}[.)、])\s{1,3}[`*]{0,2}([\w./:@-]{1,80})|^\|\s{0,3}`?([\w./:@-]{1,80})`?\s{0,3}\|"
 )
 _LEAD = re.compile(
-    r"^\W{0,3}(?:and (?:for|on|the|what about|how about)?|but|so|what about|how about|now (?:for )?|same (?:for|thing for|on)|instead|那么?|还有|另外|换成|换|改成|改为|再看看?|再查|只看|only (?:the )?)\s{0,2}"
+    r"^\W{0,3}(?:and (?:for|on|the|what about|how about)?|but|so|what about|how about|now (?:for )?|same (?:for|thing for|on)"
+    r"|instead|那么?|还有|另外|换成|换|改成|改为|再看看?|再查|只看|only (?:the )?)\s{0,2}"
 )
 _TAIL = re.compile(r"\s{0,2}(?:呢|怎么样|咋样|如何|看看|的呢|的|ones?|instead|please)?[\s?!.~]{0,4}$")
 

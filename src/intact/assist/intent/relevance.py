@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,8 @@ LIKENESS = 1.0  # how much the trained signal counts beside the rules
 _WORD = re.compile(r"[a-z]{2,}")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5,}")
 _CONCRETE = re.compile(
-    r"\b[a-z]{2,12}-\d{1,4}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:run|agent|pid|port) #?[0-9a-f]{1,8}\b|\b[\w-]{1,40}\.(?:yaml|yml|json|py|log|conf|toml|md|txt|sh|sql|env|db)\b|(?:^|\s)/[a-z]"
+    r"\b[a-z]{2,12}-\d{1,4}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:run|agent|pid|port) #?[0-9a-f]{1,8}\b"
+    r"|\b[\w-]{1,40}\.(?:yaml|yml|json|py|log|conf|toml|md|txt|sh|sql|env|db)\b|(?:^|\s)/[a-z]"
 )
 _JOINT = re.compile(r"(?<=[a-z0-9_])(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff])(?=[a-z0-9_])")
 _ASKS = re.compile(
@@ -77,7 +77,7 @@ def weigh(folded: str) -> Relevance:
     about = cover(text, "domain", "off")
     domain = _weight(about.hits.get("domain", []), "domain") + (3.0 if _CONCRETE.search(_JOINT.sub(" ", text)) else 0.0)
     off = _weight(about.hits.get("off", []), "off")
-    scores = Counter({"task": 0.0, "knowledge": 0.0, "identity": 0.0, "followup": 0.0, "invalid": 0.0})
+    scores = dict.fromkeys(("task", "knowledge", "identity", "followup", "invalid"), 0.0)
     spaced = _JOINT.sub(" ", text)  # \b knows no boundary between a letter and an ideograph
     for cue in cues():
         if cue.pattern.search(text) or (spaced != text and cue.pattern.search(spaced)):
@@ -86,11 +86,12 @@ def weigh(folded: str) -> Relevance:
     like = dict(zip(CLASSES, likeness(text), strict=True))
     for intent in scores:
         scores[intent] += LIKENESS * like[intent]
-    (best, high), (_, second) = scores.most_common(2)
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    (best, high), (_, second) = ranked[:2]
     return Relevance(
         intent=best,
         margin=high - second,
-        scores=tuple(scores.most_common()),
+        scores=tuple(ranked),
         domain=domain,
         reason=f"{best} {high:.1f}, next {second:.1f}, domain {domain:.0f}, elsewhere {off:.0f}",
     )
@@ -134,12 +135,16 @@ def _nothing_said(text: str) -> str | None:
         return "no letters"
     if not any(c.isalpha() for c in text):
         return "only digits" if not _CONCRETE.search(text) else None
-    if is_mash(text) and cover(text, "domain", "greet").share < 0.5 and (len(text) > 3 or not cover(text, "ellip").hits):
+    if (
+        is_mash(text)
+        and cover(text, "domain", "greet").share < 0.5
+        and (len(text) > 3 or not cover(text, "ellip").hits)
+    ):
         return "no words"
     return None
 
 
-def _temper(scores: Counter[str], text: str, domain: float, off: float) -> None:
+def _temper(scores: dict[str, float], text: str, domain: float, off: float) -> None:
     """Weigh the ways of asking by what is asked about."""
     elliptic = cover(text, "ellip", "fill")
     said = cover(text, "ellip", "fill", "domain", "off")

@@ -28,7 +28,8 @@ _SAID: dict[str, dict[Language, str]] = {
     "suspicious": {
         EN: "I will not do that: it asks me to change my rules, to reach what is not yours, or to run or destroy "
         "something. Nothing was run. I only look, and only at what you may see.",
-        ZH: "这个请求我不能处理：它要求改变我的规则、获取不属于你的数据，或者执行、破坏什么。没有执行任何操作。我只做查看，而且只看你有权限看的内容。",
+        ZH: "这个请求我不能处理：它要求改变我的规则、获取不属于你的数据，或者执行、破坏什么。"
+        "没有执行任何操作。我只做查看，而且只看你有权限看的内容。",
     },
     "invalid": {
         EN: "That is not something I can look into.",

@@ -40,6 +40,17 @@ class Rule:
 @cache
 def rules() -> tuple[Rule, ...]:
     """The table, in its order."""
+    return _table()[0]
+
+
+@cache
+def part(name: str) -> re.Pattern[str]:
+    """A named part of the table, by itself."""
+    return re.compile(_table()[1][name], re.M)
+
+
+@cache
+def _table() -> tuple[tuple[Rule, ...], dict[str, str]]:
     parts: dict[str, str] = {}
     found = []
     for line in TABLE.read_text(encoding="utf-8").splitlines():
@@ -59,7 +70,7 @@ def rules() -> tuple[Rule, ...]:
                 example=example,
             )
         )
-    return tuple(found)
+    return tuple(found), parts
 
 
 def _filled(pattern: str, parts: dict[str, str]) -> str:
