@@ -107,11 +107,11 @@ async def _ask(listed_one: Listed, pool: Direct, asker: Asker, asked_ns: int) ->
 
 
 def _cited(report: Report, evidence: dict[str, Evidence]) -> list[list[tuple[str, Cell]]]:
-    found = []
+    found: list[list[tuple[str, Cell]]] = []
     for statement in report.statements:
         values = statement.values.values()
         cells = [(value.column or "count", cell_of(value, evidence.get(value.evidence_id))) for value in values]
-        found.append([(column, cell) for column, cell in cells if cell is not None])
+        found.append([each for each in cells if each[1] is not None])
     return [cells for cells in found if cells]
 
 

@@ -129,8 +129,9 @@ def _effects(planner: int) -> dict[str, Any]:
     each = list(zip(*files, strict=True))
     times = [at(seconds) for seconds in each[7]]
     found = effects(
-        "file", len(files), id=list(each[0]), kind=[int(kind) for kind in each[1]], path=list(each[2]), process_id=list(each[3]),
-        pid=list(each[4]), mode=list(each[5]), result=list(each[6]), at_ns=times, end_ns=times, uid=1000, gid=1000,
+        "file", len(files), id=list(each[0]), kind=[int(kind) for kind in each[1]], path=list(each[2]),
+        process_id=list(each[3]), pid=list(each[4]), mode=list(each[5]), result=list(each[6]),
+        at_ns=times, end_ns=times, uid=1000, gid=1000,
     )  # fmt: skip
     when = {"at_ns": [at(28.1)], "end_ns": [at(28.1)]}
     found |= effects("io", 1, id=[8520], kind=int(Kind.FILE_READ), path="/root/.ssh/id_ed25519", process_id=SHELL, pid=120,

@@ -73,7 +73,10 @@ def _mean_latency(runs: Shown, model: str) -> float:
 
 def _words(runs: Shown, run: str) -> str:
     messages = runs[run]["calls"][0]["input_messages"]
-    return [part["content"] for message in messages if message["role"] == "user" for part in message["parts"]][-1]
+    texts: list[str] = [
+        part["content"] for message in messages if message["role"] == "user" for part in message["parts"]
+    ]
+    return texts[-1]
 
 
 def _written(runs: Shown, name: str) -> int:

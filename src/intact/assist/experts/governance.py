@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from intact.assist.answers import Evidence
 from intact.assist.asking import Language, Question
 from intact.assist.events import Chart
-from intact.assist.expert import Case, Expert, Report, Statement, Value
-from intact.assist.experts.governance_texts import sentence
+from intact.assist.expert import Case, Expert, Report, Value
 from intact.assist.experts.governance_work import MAX_LISTED, Work, cell, count, look, total
 from intact.assist.understand.asked import Aggregation, understood
 from intact.assist.understand.entities import names_in
@@ -44,7 +43,11 @@ async def _tell_gaps(work: Work) -> bool:
     found = await work.call("losses")
     gaps = _incomplete(found)
     for row in gaps[:3]:
-        work.say("gap", **_loss_values(found, row))
+        values = _loss_values(found, row)
+        if found.answer.cell(row, "clipped_calls"):
+            work.say("gap_clipped", **values)
+        else:
+            work.say("gap", name=values["name"], lost=values["lost"])
     return bool(gaps)
 
 
@@ -305,16 +308,21 @@ async def _why(work: Work) -> str:
     rows = range(len(found.answer.rows))
     fitting = [row for row in rows if found.answer.cell(row, "kind") in kinds.values()]
     row = (fitting or list(rows))[0]
-    values = {"object": "object", "kind": "kind", "at": "at_ns", "process": "process", "pid": "pid"}
-    told = {name: cell(found, column, row) for name, column in values.items()}
-    if found.answer.cell(row, "cause") == "unexplained":
-        work.say("why_unexplained", **told)
+    columns = {"object": "object", "at": "at_ns", "process": "process", "pid": "pid"}
+    told = {name: cell(found, column, row) for name, column in columns.items()}
+    labels = {"kind": work.label("kind", found.answer.cell(row, "kind"))}
+    cause = found.answer.cell(row, "cause")
+    work.given = {**work.given, "runs": [str(found.answer.cell(row, "run"))]}  # what is missing in others is no matter
+    if cause == "unexplained":
+        work.say("why_unexplained", labels, **told)
         return "found"
     if found.answer.cell(row, "arguments") is None or found.answer.cell(row, "model") is None:
-        work.say("why_plain", **told, cause=cell(found, "cause", row), tool=cell(found, "tool", row))
+        key = "why_plain" if found.answer.cell(row, "tool") is None else "why_tool"
+        tool = {} if key == "why_plain" else {"tool": cell(found, "tool", row)}
+        work.say(key, labels | {"cause": work.label("cause_kind", cause)}, **told, **tool)
     else:
         causes = {name: cell(found, name, row) for name in ("model", "tool", "arguments")}
-        work.say("why", **told, **causes)
+        work.say("why", labels, **told, **causes)
     if found.answer.cell(row, "words"):
         work.say("why_words", words=cell(found, "words", row))
     work.say("why_basis", basis=cell(found, "basis", row), confidence=cell(found, "confidence", row))
@@ -334,8 +342,10 @@ async def _unexplained(work: Work) -> str:
         work.say("unexplained", n=total(every, "effects"))
     else:
         work.say("unexplained", n=count(found))
-    columns = {"kind": "kind", "object": "object", "pid": "pid", "agent": "agent", "at": "at_ns"}
-    work.rows("unexplained_row", found, columns)
+    columns = {"object": "object", "pid": "pid", "agent": "agent", "at": "at_ns"}
+    for row in range(min(len(found.answer.rows), work.limit)):
+        labels = {"kind": work.label("kind", found.answer.cell(row, "kind"))}
+        work.say("unexplained_row", labels, **{name: cell(found, column, row) for name, column in columns.items()})
     return "found"
 
 
@@ -401,13 +411,10 @@ async def _risk(work: Work) -> str:
     if not found.answer.rows:
         return _nothing(work, "no_risk", found, "nothing_wrong")
     work.say("risk", n=count(found))
-    template = sentence("risk_row", work.asked.language)
     for row in range(min(len(found.answer.rows), max(work.limit, 15))):
-        risk = BY_NAME[str(found.answer.cell(row, "risk"))]
-        title = in_language(risk.title, work.asked.language.value)
-        columns = ("object", "severity", "pid", "agent")
-        values = {column: cell(found, column, row) for column in columns}
-        work.said.append(Statement(text=template.replace("{title}", title), values=values))
+        title = in_language(BY_NAME[str(found.answer.cell(row, "risk"))].title, work.asked.language.value)
+        values = {column: cell(found, column, row) for column in ("object", "severity", "pid", "agent")}
+        work.say("risk_row", {"title": title}, **values)
     return "found"
 
 
@@ -465,7 +472,9 @@ async def _summary(work: Work) -> str:
     if tools.answer.rows:
         work.say("summary_tools", n=total(tools, "tool_calls"), of=cell(tools, "of"))
     kinds = await work.filtered("effects", by="kind", kinds=[*_CHANGED, "exec", "connect", "blocked"], succeeded=True)
-    work.rows("summary_kind", kinds, {"of": "of", "n": "effects"})
+    for row in range(len(kinds.answer.rows)):
+        labels = {"of": work.label("kind", kinds.answer.cell(row, "of"))}
+        work.say("summary_kind", labels, n=cell(kinds, "effects", row))
     return await _risk(work)
 
 

@@ -15,6 +15,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "记录中没有与它相关的动作（找到 {n} 条），无法说明原因。",
     ),
     "gap": (
+        "Note: the record of run {name} is incomplete: {lost} things are known to be missed; the answer may lack them.",
+        "注意：运行 {name} 的记录不完整，已知丢失 {lost} 条，以上结论可能有遗漏。",
+    ),
+    "gap_clipped": (
         "Note: the record of run {name} is incomplete: {lost} things are known to be missed, {clipped} calls were clipped; "
         "the answer may lack them.",
         "注意：运行 {name} 的记录不完整，已知丢失 {lost} 条、截断的调用 {clipped} 次，以上结论可能有遗漏。",
@@ -50,7 +54,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "共有 {calls} 次模型调用，其中失败 {failed} 次。",
     ),
     "call_errors": ("{n} calls to models failed:", "有 {n} 次模型调用失败："),
-    "call_errors_row": ("- {of}: {n} times", "- {of}：{n} 次"),
+    "call_errors_row": ("- {of}: {n} ×", "- {of}：{n} 次"),
     "no_call_errors": ("None of the {calls} calls to models failed.", "{calls} 次模型调用均未失败。"),
     "incomplete": ("{n} further calls broke off before their end.", "另有 {n} 次调用中途断开。"),
     "models": ("{n} models were used:", "用过 {n} 个模型："),
@@ -67,12 +71,12 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "slowest_row": ("- {took}: {model}, at {at}", "- {took}：{model}，时间 {at}"),
     # tool calls
     "tools": ("{n} tool calls were made; the most by {of}: {top}.", "共有 {n} 次工具调用，最多的是 {of}，{top} 次。"),
-    "tools_top": ("{of} was used most often: {top} times.", "调用最多的工具是 {of}，共 {top} 次。"),
-    "tools_row": ("- {of}: {n} times, {failed} failed", "- {of}：{n} 次，失败 {failed} 次"),
-    "tool_named": ("{of} was called {n} times, {failed} of them failed.", "{of} 被调用 {n} 次，失败 {failed} 次。"),
+    "tools_top": ("{of} was used most often: {top} ×.", "调用最多的工具是 {of}，共 {top} 次。"),
+    "tools_row": ("- {of}: {n} ×, {failed} failed", "- {of}：{n} 次，失败 {failed} 次"),
+    "tool_named": ("{of}: called {n} ×, {failed} of them failed.", "{of} 被调用 {n} 次，失败 {failed} 次。"),
     "no_tools": ("No tool calls are recorded there ({n} found).", "没有记录到工具调用（{n} 次）。"),
     "tool_errors": ("{n} tool calls failed:", "有 {n} 次工具调用失败："),
-    "tool_errors_row": ("- {of}: {n} times", "- {of}：{n} 次"),
+    "tool_errors_row": ("- {of}: {n} ×", "- {of}：{n} 次"),
     "no_tool_errors": ("No tool call is recorded as failed ({n}).", "没有记录到失败的工具调用（{n} 次）。"),
     # effects
     "delete": ("{n} files were deleted:", "删除了 {n} 个文件："),
@@ -89,11 +93,11 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "none_of_it": ("Nothing of the kind is recorded ({n} found).", "没有记录到这类操作（{n} 条）。"),
     "bytes": ("{bytes} in {n} operations on {objects} files.", "共 {bytes}，{n} 次操作，涉及 {objects} 个文件。"),
     "commands": ("{n} commands were executed:", "共执行了 {n} 条命令："),
-    "commands_row": ("- {of}: {n} times", "- {of}：{n} 次"),
+    "commands_row": ("- {of}: {n} ×", "- {of}：{n} 次"),
     "processes": ("{n} processes ran something:", "有 {n} 个进程执行过程序："),
     "network": ("{n} peers were contacted:", "连接过 {n} 个对端："),
     "network_row": (
-        "- {address} port {port}: {n} times, by {agents}",
+        "- {address} port {port}: {n} ×, by {agents}",
         "- {address} 端口 {port}：{n} 次，智能体 {agents}",
     ),
     "signals": ("{n} signals were sent to other processes:", "向其他进程发送了 {n} 次信号："),
@@ -103,18 +107,22 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     ),
     # why
     "why": (
-        "{object}: {kind} at {at}, by {process} (pid {pid}). The model {model} had called the tool {tool} with {arguments}.",
-        "{object}：{at} 由 {process}（进程 {pid}）执行 {kind}；起因是模型 {model} 调用了工具 {tool}，参数 {arguments}。",
+        "{object}: {kind}, at {at}, by {process} (pid {pid}). The model {model} had called the tool {tool} with {arguments}.",
+        "{object}：{at} 由 {process}（进程 {pid}）{kind}；起因是模型 {model} 调用了工具 {tool}，参数 {arguments}。",
     ),
     "why_plain": (
-        "{object}: {kind} at {at}, by {process} (pid {pid}). Cause: {cause} {tool}.",
-        "{object}：{at} 由 {process}（进程 {pid}）执行 {kind}；起因：{cause} {tool}。",
+        "{object}: {kind}, at {at}, by {process} (pid {pid}). Cause: {cause}.",
+        "{object}：{at} 由 {process}（进程 {pid}）{kind}；起因：{cause}。",
+    ),
+    "why_tool": (
+        "{object}: {kind}, at {at}, by {process} (pid {pid}). Cause: {cause} of {tool}.",
+        "{object}：{at} 由 {process}（进程 {pid}）{kind}；起因：{cause}（{tool}）。",
     ),
     "why_words": ("The user had asked: {words}", "用户的原话：{words}"),
     "why_basis": ("This rests on {basis}, with a confidence of {confidence}.", "依据：{basis}，置信度 {confidence}。"),
     "why_unexplained": (
-        "{object}: {kind} at {at}, by {process} (pid {pid}). No words that were seen explain it.",
-        "{object}：{at} 由 {process}（进程 {pid}）执行 {kind}，没有找到能解释它的指令。",
+        "{object}: {kind}, at {at}, by {process} (pid {pid}). No words that were seen explain it.",
+        "{object}：{at} 由 {process}（进程 {pid}）{kind}，没有找到能解释它的指令。",
     ),
     # judgement
     "unexplained": ("{n} effects have no cause that was seen:", "有 {n} 个动作找不到起因："),
@@ -144,7 +152,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "no_findings": ("There are no findings ({n}).", "没有告警或发现（{n} 条）。"),
     "credentials": ("Files with credentials were touched ({n}):", "有 {n} 处读取或尝试读取凭证文件："),
     "credentials_row": (
-        "- {object}, by pid {pid} of {agent}, {times} times, {failed} in vain",
+        "- {object}, by pid {pid} of {agent}, {times} ×, {failed} in vain",
         "- {object}，进程 {pid}（{agent}），{times} 次，其中未成功 {failed} 次",
     ),
     "no_credentials": ("No file with credentials was touched ({n}).", "没有读取凭证文件的记录（{n} 处）。"),

@@ -1,5 +1,6 @@
 """What topics of the governance expert work with: the runs and range that are meant, tool calls over them, sentences."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from intact.assist.answers import Evidence
@@ -8,6 +9,8 @@ from intact.assist.expert import Case, Report, Statement, Value
 from intact.assist.experts.governance_texts import sentence
 from intact.assist.understand.asked import Asked
 from intact.assist.understand.entities import names_in
+from intact.query.catalogue import in_language
+from intact.query.enums import ENUMERATIONS
 
 ROWS = 10  # listed where the question does not say how many
 MAX_LISTED = 50
@@ -43,8 +46,17 @@ class Work:
         """The same of the agent that the question names, if it names one."""
         return await self.call(tool, **arguments, **({"agent": self.agent} if self.agent else {}))
 
-    def say(self, key: str, **values: Value) -> None:
-        self.said.append(Statement(text=sentence(key, self.asked.language), values=values))
+    def say(self, key: str, labels: Mapping[str, str] | None = None, /, **values: Value) -> None:
+        """Add a sentence; `labels` are words of ours that stand in it."""
+        text = sentence(key, self.asked.language)
+        for name, label in (labels or {}).items():
+            text = text.replace(f"{{{name}}}", label)
+        self.said.append(Statement(text=text, values=values))
+
+    def label(self, enumeration: str, code: object) -> str:
+        """What a code of ours means, in the asker's language."""
+        found = ENUMERATIONS[enumeration].get(str(code))
+        return str(code) if found is None else in_language(found, self.asked.language.value)
 
     def rows(self, key: str, evidence: Evidence, columns: dict[str, str], *, limit: int | None = None) -> None:
         """One sentence a row; each value is a cell of the column."""

@@ -1,5 +1,6 @@
 """Tools over what agents did: runs, agents, calls, tool calls, effects and their causes, risk, cost, and what was missed."""
 
+import json
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -263,7 +264,7 @@ def _explained(found: dict[str, Any], *, words: bool) -> tuple[Cell, ...]:
         None if link is None else link["confidence"],
         None if link is None else ", ".join(link["basis"]),
         None if tool is None else _clip(tool["name"]),
-        _clip(str(tool["arguments"])) if tool is not None and words else None,
+        _clip(json.dumps(tool["arguments"], ensure_ascii=False)) if tool is not None and words else None,
         None if call is None else _clip(call["response_model"] or call["request_model"]),
         _clip(found["user_words"]) if words else None,
         effect["id"],
