@@ -101,9 +101,9 @@ LONG = (
 
 @pytest.mark.parametrize("text", LONG)
 def test_a_long_question_takes_no_time(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     titles = [title_of(text * (100_000 // len(text)), language) for language in Language]
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert all(map(is_harmless, titles))
 
 

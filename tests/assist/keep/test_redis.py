@@ -96,7 +96,7 @@ def test_it_works_again_when_the_server_is_back(tmp_path: Path) -> None:
                 await attempt()
             assert PASSWORD not in str(error.value)
             assert "\n" not in str(error.value)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         assert keep.counts()["unavailable"] == 1
         server.start()
         assert await keep.session(ANN, session.id) is None  # this server keeps nothing over its end
