@@ -233,4 +233,4 @@ def test_text_of_documents_is_marked_as_of_others_and_shown_as_text(tmp_path: Pa
 )
 def test_questions_for_documents_weigh_more_than_questions_about_now(text: str, fits: bool) -> None:
     question = Question(id="r", session_id="s", text=text, language=language_of(text), asked_ns=0)
-    assert (weight(question) >= 0.5) is fits
+    assert (weight(question) > 0.5) is fits

@@ -5,6 +5,8 @@ import re
 from intact.assist.answers import Evidence
 from intact.assist.asking import Language, Question
 from intact.assist.expert import Case, Expert, Report, Statement, ToolFailed, Value
+from intact.assist.intent.clean import clean
+from intact.assist.intent.relevance import weigh
 
 ENOUGH = 0.4  # share of what was asked that the best chunks must hold; tuned on one half of the labelled questions
 SURE = 0.6  # below it an answer says that it may not be one
@@ -12,20 +14,10 @@ NEAR_THE_BEST = 0.75  # of its score: as good a place to cite
 MAX_CHUNKS = 3
 PASSAGES = 3
 SEARCHED = 6
+SOUNDS_LIKE_IT = 0.95
 
-_HOW = re.compile(
-    r"怎么|怎样|如何|什么是|是什么|是啥|啥是|什么意思|含义|为什么要|哪些情况|能不能|可以.{0,8}吗|支持.{0,10}吗|区别|原理|步骤|配置|文档|手册|说明|教程|"
-    r"\b(?:how (?:do|does|can|to|should|is|are)|what (?:is|are|does|do)|which|where (?:is|are|do|does)|explain|meaning|mean|"
-    r"difference|configure|documentation|docs?|manual|example|tutorial|support(?:s|ed)?|can (?:i|it|you))\b",
-    re.IGNORECASE,
-)
-# words of a question about what is going on, which no document tells
-_LIVE = re.compile(
-    r"现在|目前|当前|最近|刚才|今天|昨天|上一次|最后一次|这台|本机|哪个进程|多少个进程|占用最|有没有异常|帮我看|查一下|看看|排查一下|统计一下|"
-    r"\b(?:now|currently|right now|today|yesterday|latest|last (?:run|hour|night|week)|recent|this (?:host|machine|run)|"
-    r"agent \d+|run [0-9a-f-]{6,}|list all|show me|find|check|diagnose|how many|how much)\b",
-    re.IGNORECASE,
-)
+# why one file is as it is, no document tells
+_ONE_FILE = re.compile(r"[\w-]\.(?:txt|log|py|js|ts|json|sh|csv|md|html)(?![\w.])", re.ASCII)
 _ASKED_FOR = re.compile(r"知识库|文档里|手册里|knowledge base|according to the docs|in the docs", re.IGNORECASE)
 
 # a line that begins with white space gets no mark of a list
@@ -56,14 +48,12 @@ _TEXTS = {
 
 
 def weight(question: Question) -> float:
-    """How much a question sounds like one that documents answer."""
-    text = question.text
-    if _ASKED_FOR.search(text):
-        return 0.95
-    how, live = bool(_HOW.search(text)), bool(_LIVE.search(text))
-    if how and not live:
-        return 0.7
-    return 0.35 if how else 0.15 if live else 0.3
+    """How much a question sounds like one that documents answer; by the words by which the intent gate tells."""
+    if _ASKED_FOR.search(question.text):
+        return SOUNDS_LIKE_IT
+    if weigh(clean(question.text).folded).intent != "knowledge":
+        return 0.3
+    return 0.5 if _ONE_FILE.search(question.text) else SOUNDS_LIKE_IT
 
 
 async def answer(case: Case) -> Report | None:
@@ -80,7 +70,7 @@ async def answer(case: Case) -> Report | None:
     rows = range(len(found.answer.rows))
     share = max((_number(found, row, "share") for row in rows), default=0.0)
     if share < ENOUGH:
-        return _nothing(question, found) if _is_named(question) or weight(question) >= 0.5 else None
+        return _nothing(question, found) if _is_named(question) or weight(question) >= SOUNDS_LIKE_IT else None
     chosen = _chosen(found, question.language)
     quoted = await case.call(
         "knowledge.quote",
