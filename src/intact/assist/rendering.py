@@ -7,7 +7,7 @@ import re
 import statistics
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from intact.assist.answers import Cell, Evidence
@@ -16,6 +16,7 @@ from intact.assist.expert import Report, Statement, Value
 from intact.assist.phrases import phrase
 
 MAX_TEXT = 200  # characters of a text of others
+_CLOSING = re.compile(r"[)）”\"’'】]+")
 _PLACE = re.compile(r"\{(\w{1,40})\}")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -53,7 +54,9 @@ def render(report: Report, evidence: Mapping[str, Evidence], language: Language)
     several = len(report.statements) > 1
     for statement in report.statements:
         pieces = _pieces(statement, evidence, language)
-        own_markup = statement.text.startswith(("- ", "#", "|", "> ", "  "))
+        own_markup = statement.text.startswith(("- ", "#", "|", "> ", " "))
+        if statement.text[:1] == " " and not statement.text.lstrip().startswith(("- ", "> ", "|")):
+            pieces = (replace(pieces[0], text=pieces[0].text.lstrip()), *pieces[1:])  # a line that is no item of a list
         lines.append((Piece(text="- "), *pieces) if several and not own_markup else pieces)
     return Shown(lines=tuple(lines))
 
@@ -65,18 +68,23 @@ def text_of(shown: Shown) -> str:
 
 def _pieces(statement: Statement, evidence: Mapping[str, Evidence], language: Language) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
-    places = [match for match in _PLACE.finditer(statement.text) if match[1] in statement.values]
+    template = statement.text
+    places = [match for match in _PLACE.finditer(template) if match[1] in statement.values]
     at = 0
     for index, match in enumerate(places):
         value = statement.values[match[1]]
         if match.start() > at:
-            pieces.append(Piece(text=statement.text[at : match.start()]))
+            pieces.append(Piece(text=template[at : match.start()]))
         pieces.append(Piece(text=written(value, evidence.get(value.evidence_id), language), value=value))
+        at = match.end()
         following = statement.values[places[index + 1][1]].evidence_id if index + 1 < len(places) else None
         if following != value.evidence_id:  # values of one evidence that follow each other are cited once
+            closing = _CLOSING.match(template, at)
+            if closing is not None:
+                pieces.append(Piece(text=closing[0]))
+                at = closing.end()
             pieces.append(Piece(text=f" [{value.evidence_id}]"))
-        at = match.end()
-    pieces.append(Piece(text=statement.text[at:]))
+    pieces.append(Piece(text=template[at:]))
     return tuple(pieces)
 
 

@@ -16,6 +16,7 @@ from intact.assist.rendering import render
 from intact.assist.verify.again import holding
 from intact.assist.verify.backing import backs
 from intact.assist.verify.claims import Claim, claims_in
+from intact.assist.verify.constants import is_constant
 
 # Evidence of a query that reads no table is what its writer wrote into it.
 _SELECTED = re.compile(r"\bfrom\b", re.IGNORECASE)
@@ -63,7 +64,8 @@ def check_report(report: Report, on: Grounds) -> Checked:
     failed: dict[str, None] = {}
     for pieces in render(report, on.evidence, on.language).lines:
         own = "".join("\0" * len(piece.text) if piece.value is not None else piece.text for piece in pieces)
-        wrong = [claim for claim in claims_in(own) if claim.kind in ("number", "time") and not _holds(claim, on)]
+        brought = [claim for claim in claims_in(own) if claim.kind in ("number", "time") and not is_constant(claim)]
+        wrong = [claim for claim in brought if not _holds(claim, on)]
         at, line = 0, ""
         for piece in pieces:
             inside = [claim for claim in wrong if at <= claim.start < at + len(piece.text)]

@@ -62,6 +62,8 @@ CHINESE = re.compile(
     r"|[俩仨](?=\s|[进主服文])"
 )
 _NOT_NUMBERS = re.compile(r"十分|千万(?=不|别|要|注意)|万一|一百八十度|百分百|千方百计|十足|万分|百般|百科|千兆|万兆")
+# 一条 that points at something instead of counting: 这一条, 最近一次
+_POINTS_BEFORE = re.compile(r"(?:[这那哪每某另同上下的后近初首]|最[\u4e00-\u9fff]|任何|第)\s*$")
 # 一个 that is no more than an article
 _ARTICLE = re.compile(r"(?:只有|仅有|仅|只|共|总共|一共|总计|合计|唯一|恰好|正好|才)\s*$")
 
@@ -99,6 +101,8 @@ def words_in(text: str) -> list[Word]:
         only = re.search(r"\b(?:only|just|exactly|single)\s+$", text[: match.start()], re.IGNORECASE)
         add(match, english(match[0]), is_article=lone and only is None)
     for match in CHINESE.finditer(text):
+        if match[0] == "一" and _POINTS_BEFORE.search(text[: match.start()]):
+            continue
         kind = "%" if "分之" in match[0] or text[match.end() : match.end() + 1] == "成" else ""
         value = _chinese_claim(match[0], is_tenths=text[match.end() : match.end() + 1] == "成")
         add(match, value, kind=kind, is_article=match[0] == "一" and not _ARTICLE.search(text[: match.start()]))
