@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.serve.page_stand_in import Served
-
 CHROMIUM = shutil.which("chromium")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: scripts/setup.sh installs it")
 
@@ -30,7 +28,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, served: Served, at: str = "/", **options: Any) -> Iterator[Page]:
+def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     """The page, which at the end must have broken no rule of its policy, thrown nothing and asked nobody else."""
     context: BrowserContext = browser.new_context(
         **{"viewport": {"width": 1200, "height": 800}, "locale": "en-US", **options}
@@ -43,14 +41,14 @@ def opened(browser: Browser, served: Served, at: str = "/", **options: Any) -> I
     page.on("console", lambda said: wrong.append(said.text) if _is_wrong(said.type, said.text) else None)
     page.on(
         "request",
-        lambda asked: wrong.append(asked.url) if not asked.url.startswith((served.address, "data:,")) else None,
+        lambda asked: wrong.append(asked.url) if not asked.url.startswith((address, "data:,")) else None,
     )
     page.add_init_script(
         "window.violations = [];"
         "addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective + ' ' + e.sample));"
     )
     try:
-        page.goto(served.address + at)
+        page.goto(f"{address}/")
         page.wait_for_selector("#experts button:nth-child(2)")
         yield page
         assert page.evaluate("window.violations") == []

@@ -86,7 +86,7 @@ def test_hostile_text_in_every_field_stays_text(browser: Browser, served: Served
     kept = served.add_session(text, ("user", text), ("assistant", f"**{text}** {text} [e1]"))
     served.feedback[f"{kept}_res_0"] = {"rating": "down", "comment": text[:2_000]}
     served.scripts["go"] = hostile(text)
-    with opened(browser, served) as page:
+    with opened(browser, served.address) as page:
         tags = ["script", "img", "iframe", "a", "object", "style", "link", "base", "meta"]
         count = f"{tags}.map(tag => document.getElementsByTagName(tag).length)"
         before = page.evaluate(count)
@@ -118,7 +118,7 @@ def answering(body: Any) -> Callable[[Route], None]:
 def test_what_is_no_answer_of_ours_breaks_nothing(browser: Browser, served: Served) -> None:
     session = served.add_session("Of before")
     odd: list[Any] = [None, 7, "x", [], [None], {}, {"rows": {}}, {"rows": [None, 1, {"id": 3}, {"role": "assistant"}]}]
-    with opened(browser, served) as page:
+    with opened(browser, served.address) as page:
         for body in odd:
             page.route(re.compile("/api/(sessions|experts)"), answering(body))
             page.goto(f"{served.address}/#s={session}")
@@ -136,7 +136,7 @@ def test_events_cut_anywhere_are_the_same(browser: Browser, served: Served) -> N
         '{"no":"type"}',
         '{"type":"x","n":18446744073709551615}',
     ]
-    with opened(browser, served) as page:
+    with opened(browser, served.address) as page:
         for end in ("\n", "\r\n", "\r"):
             stream = f": hello{end}{end}" + "".join(
                 f"id: {i}{end}data: {body}{end}{end}" for i, body in enumerate(bodies)
@@ -198,7 +198,7 @@ _RENDER = """async (texts) => {
 
 @in_browser
 def test_markdown_becomes_nodes(browser: Browser, served: Served) -> None:
-    with opened(browser, served) as page:
+    with opened(browser, served.address) as page:
         rendered = page.evaluate(_RENDER, list(MARKDOWN))
         for (text, wanted), (html, _, _) in zip(MARKDOWN.items(), rendered, strict=True):
             assert html == wanted, text
@@ -233,7 +233,7 @@ def test_markdown_takes_no_longer_than_it_is_long(browser: Browser, served: Serv
     texts += [
         "".join(itertools.chain.from_iterable(("`" * n, " ") for n in range(1, 440)))
     ]  # no two runs are equally long
-    with opened(browser, served) as page:
+    with opened(browser, served.address) as page:
         for text, (_, ms, length) in zip(texts, page.evaluate(_RENDER, texts), strict=True):
             assert ms < 3_000, text[:10]
             assert length <= len(text) + 10

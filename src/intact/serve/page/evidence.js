@@ -53,8 +53,11 @@ function inside(found, table) {
   const facts = make("dl");
   const fact = (/** @type {string} */ name, /** @type {Node} */ node) => facts.append(make("dt", { text: name }), make("dd", {}, node));
   fact(words().query, make("pre", { text: found.query ?? "", most: 20_000 }));
-  const range = [found.from_ns, found.to_ns].filter((ns) => ns !== null && ns !== undefined).map(time).join(" – ");
-  if (range) fact(words().range, make("span", { text: range }));
+  if (isAmount(found.to_ns)) {
+    const isOpen = !isAmount(found.from_ns) || Number(found.from_ns) <= 0;
+    const range = isOpen ? words().until(time(found.to_ns)) : `${time(found.from_ns)} – ${time(found.to_ns)}`;
+    fact(words().range, make("span", { text: range }));
+  }
   fact(words().hash, make("code", { text: found.rows_hash ?? "", most: 100 }));
   const notes = (Array.isArray(found.notes) ? found.notes : []).slice(0, 20);
   if (found.truncated === true) notes.push(words().cut);
@@ -103,7 +106,7 @@ function line(row, table, untrusted) {
     const isNumber = isAmount(value);
     const text = visible(written(value, table.units[column]));
     const cell = make("td", {
-      class: `${isNumber ? "number" : "text"}${untrusted.has(column) ? " untrusted" : ""}`,
+      class: `${isNumber ? "number" : text.length > 50 ? "words long" : "words"}${untrusted.has(column) ? " untrusted" : ""}`,
       title: isNumber && text !== String(value) ? String(value) : "",
       attributes: { dir: "auto" },
     });

@@ -52,6 +52,7 @@ const WORDS = {
     cut: "There were more rows than these.",
     query: "Query",
     range: "Range",
+    until: (/** @type {string} */ end) => `until ${end}`,
     hash: "Hash of rows",
     notes: "Notes",
     untrusted: "written on the observed machine, not by Intact",
@@ -82,11 +83,11 @@ const WORDS = {
     notReached: "The server cannot be reached.",
     sessionGone: "This session does not exist any more.",
     examples: [
-      "Is anything wrong with this machine?",
+      "Is this host healthy?",
       "Which agent runs cost the most today?",
       "Which files did the last run change, and why?",
       "Did any agent read secrets or send data outside?",
-      "How do I detect prompt injection?",
+      "How long is data kept, and where is that set?",
     ],
   },
   zh: {
@@ -135,6 +136,7 @@ const WORDS = {
     cut: "实际行数多于此处所列。",
     query: "查询",
     range: "时间范围",
+    until: (/** @type {string} */ end) => `截至 ${end}`,
     hash: "数据哈希",
     notes: "说明",
     untrusted: "来自被观测的机器，并非 Intact 所写",
@@ -165,11 +167,11 @@ const WORDS = {
     notReached: "连不上服务器。",
     sessionGone: "这个会话已经不存在。",
     examples: [
-      "这台机器有没有异常？",
+      "这台主机健康吗？",
       "今天哪几次运行最费钱？",
       "最近一次运行改了哪些文件，为什么改？",
       "有没有智能体读过密钥，或者往外发过数据？",
-      "怎么发现提示词注入？",
+      "怎么配置数据保留时间？",
     ],
   },
 };
