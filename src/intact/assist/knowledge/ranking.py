@@ -22,6 +22,7 @@ ABOVE_WEIGHT = 1.0  # of the headings above it, and the file's name
 TRANSLATED = 0.75
 SAME = 0.5  # another word of the same language
 PART = 0.3
+VAGUE = 0.3
 OTHER_LANGUAGE = 0.7
 COVERAGE = 0.1  # how much of a score depends on how many of the asked words are there
 SECTION = 0.5  # how much the section of a chunk counts beside it, and its file
@@ -177,8 +178,9 @@ def _whole(words: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
 
 
 def _asked(whole: tuple[str, ...], parts: Sequence[str]) -> Asked:
-    asked: Asked = {whole: 1.0} | {(part,): PART for part in parts}
     chinese = whole[0][:1] >= "\u3400"
+    is_vague = chinese and len(whole[0]) == 1 and whole not in _groups()  # a character alone may be of any word
+    asked: Asked = {whole: VAGUE if is_vague else 1.0} | {(part,): PART for part in parts}
     for group in _groups().get(whole, ()):
         same, other = (group.chinese, group.english) if chinese else (group.english, group.chinese)
         for terms, weight in ((same, SAME), (other, TRANSLATED)):

@@ -102,6 +102,11 @@ def read_terms() -> tuple[Terms, ...]:
     return tuple(Terms(chinese=tuple(zh.split("|")), english=tuple(en.split("|"))) for zh, en in rows)
 
 
+@cache
+def _chinese_terms() -> frozenset[str]:
+    return frozenset(word for group in read_terms() for word in group.chinese)
+
+
 def words_of(text: str) -> Iterator[str]:
     """The words of a text in their order; a name (`file_agg_event`, `/dev/null`) as a whole, then its parts."""
     for match in _RUN.finditer(text):
@@ -128,7 +133,7 @@ def asked_words(text: str) -> list[tuple[str, tuple[str, ...]]]:
     for match in _RUN.finditer(text):
         if match[0][0] >= "\u3400":
             for word in _CHINESE.cut_once(match[0][:2_000]):
-                word = word[1:] if _COUNTED.fullmatch(word) else word
+                word = word[1:] if _COUNTED.fullmatch(word) and word not in _chinese_terms() else word
                 asked.append((word, _parts(word, _CHINESE.cut(word))))
         elif words := list(words_of(match[0])):
             asked.append((words[0], _parts(words[0], words[1:])))
