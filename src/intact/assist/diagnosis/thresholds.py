@@ -29,7 +29,7 @@ THRESHOLDS: dict[str, Threshold] = {
     "rss_growth": _of(4 * MIB, "bytes", "less within a second is the breathing of an allocator"),
     "time_left": _of(3_600.0, "s", "what is used up within the hour needs somebody now"),
     "young": _of(60.0, "s", "a program that starts takes memory all the time, and is at its size within a minute"),
-    "time_left_young": _of(120.0, "s", "a start that would use up all memory within two minutes is none"),
+    "time_left_young": _of(30.0, "s", "a start that would use up all memory within half a minute is none"),
     "memory_used": _of(95.0, "%", "above this the kernel reclaims all the time, and the next burst is killed"),
     "memory_pressure": _of(10.0, "%", "a tenth of the time in which nobody gets on is felt by whoever waits"),
     "space_used": _of(95.0, "%", "file systems place files badly from here on, and root's reserve begins"),

@@ -135,7 +135,11 @@ def _explains(cause: Hypothesis, symptom: Hypothesis) -> bool:
                 return cause.pid is not None and cause.pid == symptom.pid
             if relation == _SAME_MOUNT:
                 return bool(cause.mount) and cause.mount == symptom.mount
-            return relation == _ANY or symptom.kind == "host" or cause.cgroup in ("", symptom.cgroup)
+            if relation == _ANY:
+                return True
+            if symptom.fault is Fault.OOM_KILL:  # of the machine's own kills logs do not tell why
+                return bool(symptom.cgroup) and cause.cgroup == symptom.cgroup
+            return symptom.kind == "host" or cause.cgroup in ("", symptom.cgroup)
     return False
 
 

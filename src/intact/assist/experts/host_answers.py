@@ -160,7 +160,7 @@ _ORDERS = {
 
 
 async def _top(case: Case, asked: Asked, topic: str) -> Said:
-    limit = min(asked.named.limit or (1 if _is_single(case.question.text) else 5), 20)
+    limit = min(asked.limit or (1 if _is_single(case.question.text) else 5), 20)
     order = _ORDERS[topic]
     evidence = await case.call(
         "host.processes", hosts=_hosts(asked), order=order, limit=limit, at_ns=case.question.asked_ns

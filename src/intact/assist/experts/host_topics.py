@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from intact.assist.asking import Question
 from intact.assist.understand.entities import Entities, entities
+from intact.assist.understand.numerals import number_of
 from intact.assist.understand.times import TimeRange, time_range
 
 # In the order in which a question that has several is answered; the first of a group of alternatives wins.
 _TOPICS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("diagnose", (
         r"诊断|排查|怎么了|(?:有|哪里|什么|啥)(?:没有)?(?:出)?(?:问题|故障|毛病)|是否(?:正常|健康)|正常吗|健康|根因|故障",
-        r"卡顿|很慢|变慢|好慢|卡死|diagnos|what(?:'s| is) wrong|wrong with|root cause|\bslow\b|health|trouble",
+        r"卡顿|[很变好太真]慢|[很变好太真点]卡|卡[死住了]|反应慢|diagnos",
+        r"what(?:'s| is) wrong|wrong with|root cause|\bslow\b|health|trouble",
         r"any (?:problem|issue)|problems? (?:on|with)|unhealthy|misbehav",
     )),
     ("baseline", (r"基线|偏离|突变|异常指标|指标异常|baseline|unusual|anomal|deviat",)),
@@ -69,6 +71,7 @@ _TOP = re.compile(
     r"|\btop\b|\bmost\b|biggest|largest|highest|heaviest|which process|what process|who\b|hungriest|oldest",
     re.IGNORECASE,
 )
+_FIRST = re.compile(r"(?:前|top ?)([\d一二三四五六七八九十]{1,3})", re.IGNORECASE)
 _PROCESS = re.compile(r"进程|\bprocess(?:es)?\b|程序|谁|\bwho\b|programs?", re.IGNORECASE)
 _PEAK = re.compile(r"峰值|最高|最大|peak|highest|max(?:imum)?", re.IGNORECASE)
 _LEAST = re.compile(r"最低|最小|lowest|min(?:imum)?", re.IGNORECASE)
@@ -114,6 +117,7 @@ class Asked:
     how: str
     port: int
     hosts: tuple[str, ...]
+    limit: int | None
 
 
 def asked(question: Question) -> Asked:
@@ -139,7 +143,14 @@ def asked(question: Question) -> Asked:
         how="most" if _PEAK.search(bare) else "least" if _LEAST.search(bare) else "mean",
         port=number if 0 < number < 65_536 else 0,
         hosts=tuple(dict.fromkeys(hosts)),
+        limit=named.limit or _limit(bare),
     )
+
+
+def _limit(text: str) -> int | None:
+    found = _FIRST.search(text)
+    number = number_of(found[1]) if found else None
+    return int(number) if number and 0 < number <= 100 else None
 
 
 # What a topic takes the place of, since its words hold the other's.
