@@ -22,6 +22,7 @@ _CONCRETE = re.compile(
     r"\b[a-z]{2,12}-\d{1,4}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:run|agent|pid|port) #?[0-9a-f]{1,8}\b"
     r"|\b[\w-]{1,40}\.(?:yaml|yml|json|py|log|conf|toml|md|txt|sh|sql|env|db)\b|(?:^|\s)/[a-z]"
 )
+_IDENTIFIER = re.compile(r"\b[a-z]{2,20}(?:_[a-z]{2,20}){1,4}\b")
 _JOINT = re.compile(r"(?<=[a-z0-9_])(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff])(?=[a-z0-9_])")
 _ASKS = re.compile(
     r"\b(?:who|what|how|why|which|when|where|can you|could you)\b|什么|怎么|谁|哪|多少|为什么|干嘛|干啥|啥|能不能|可以|会不会"
@@ -76,6 +77,7 @@ def weigh(folded: str) -> Relevance:
         return _surely("greeting", "only a greeting")
     about = cover(text, "domain", "off")
     domain = _weight(about.hits.get("domain", []), "domain") + (3.0 if _CONCRETE.search(_JOINT.sub(" ", text)) else 0.0)
+    domain += 3.0 if _IDENTIFIER.search(text) else 0.0
     off = _weight(about.hits.get("off", []), "off")
     scores = dict.fromkeys(("task", "knowledge", "identity", "followup", "invalid"), 0.0)
     spaced = _JOINT.sub(" ", text)  # \b knows no boundary between a letter and an ideograph

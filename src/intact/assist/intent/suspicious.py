@@ -60,7 +60,9 @@ def _disguised(folded: str) -> Iterable[str]:
 
 
 def _alikeness(folded: str) -> float:
-    """How far a text is more like known orders than like anything else."""
+    """How far a text is more like known orders than like anything else; 0 where it asks about such things."""
+    if part(_TOPIC).search(folded):
+        return 0.0
     alike = dict(zip(CLASSES, likeness(folded), strict=True))
     return alike.pop("suspicious") - max(alike.values())
 
