@@ -36,6 +36,11 @@ def test_kernel_objects_and_libraries_are_inside(wheel: Path) -> None:
     assert "-py3-none-linux_" in wheel.name
 
 
+def test_the_page_is_inside(wheel: Path) -> None:
+    pages = {name.name for name in (ROOT / "src" / "intact" / "serve" / "page").iterdir()}
+    assert {f"intact/serve/page/{name}" for name in pages} <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_the_documents_are_inside_and_are_found(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = "from intact.assist.asking import Language\n"
