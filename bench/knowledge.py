@@ -101,7 +101,7 @@ def measure(argv: Sequence[str]) -> Outcome:
         )
     print(f"without an answer and refused: {refused:.2f}; with one and refused all the same: {held_back:.2f}")
     print(f"read in {opened:.1f} s; a search takes {statistics.median(times):.1f} ms of CPU in the median")
-    totals = [row for row in rows if row.library == "both" and row.corpus == "all"]
+    totals = [row for row in rows if row.library == "both" and row.corpus == "all" and row.half == "kept"]
     report = {
         "bars": {"hit_at_3": BAR, "refused": REFUSED_BAR},
         "rows": [row._asdict() for row in rows],
@@ -125,7 +125,8 @@ def _tell(
         right = any(labelled.is_answered_by(hit.chunk) for hit in hits)
         half = "kept" if labelled.kept else "tuned"
         cells.setdefault((labelled.corpus, labelled.language, half), []).append(right)
-        cells.setdefault(("all", labelled.language, "both"), []).append(right)
+        for whole in (half, "both"):
+            cells.setdefault(("all", labelled.language, whole), []).append(right)
         if is_verbose and not right and not labelled.kept:
             print(f"{labelled.corpus}: {labelled.question}", [p for _, p in labelled.places], file=sys.stderr)
             for hit in hits:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from intact.assist.asking import Language
 from intact.assist.knowledge.blocks import read_html, read_markdown
@@ -23,7 +24,8 @@ from intact.assist.knowledge.ranking import Ranking, weigh_words
 MAX_CHUNKS = 20_000
 MAX_LIMIT = 20
 LOOKED_AT = 30  # chunks, by words; closeness decides among them
-CLOSENESS = 0.5
+CLOSENESS = 1.0
+OWN = 1.15  # whoever asks here means Intact more often than not
 LOOK_AGAIN_S = 5.0
 CACHE_FORMAT = 1
 _HERE = Path(__file__).parent
@@ -71,6 +73,7 @@ class _Shelf:
     chunks: tuple[Chunk, ...]
     places: dict[str, int]
     ranking: Ranking
+    own: NDArray[np.bool_]  # chunks of the folder called `intact`
     revision: str
     clipped: int = 0
     seen: tuple[tuple[str, int, int], ...] = field(default=())
@@ -95,6 +98,7 @@ class Library:
 
     def __init__(self, folders: Sequence[Path] = (), cache: Path | None = None, *, own: bool = True) -> None:
         self._folders = _named(folders, own=own)
+        self._own = own
         self._cache = None if cache is None else cache / "knowledge.json"
         self._lock = threading.Lock()  # held by the one thread that looks whether files changed
         self._looked = time.monotonic()
@@ -125,6 +129,8 @@ class Library:
         if not shelf.chunks:
             return []
         scores, shares = shelf.ranking.score(text, language)
+        if self._own:
+            scores[shelf.own] *= OWN
         asked = shelf.ranking.asked(text)
         found: dict[tuple[str, tuple[str, ...]], Hit] = {}  # one of a section: a long one must not hide the others
         for place in np.argsort(-scores, kind="stable")[:LOOKED_AT].tolist():
@@ -285,6 +291,7 @@ def _shelve(files: dict[str, _Read], skipped: Sequence[Skipped], seen: tuple[tup
         chunks=tuple(chunks),
         places={chunk.id: place for place, chunk in enumerate(chunks)},
         ranking=Ranking(chunks, weights),
+        own=np.array([chunk.file.startswith("intact/") for chunk in chunks], dtype=bool),
         revision=revision,
         clipped=clipped,
         seen=seen,
