@@ -46,9 +46,9 @@ def build(path: Path) -> Database:
     return database
 
 
-def nightly(database: Database, data: DataDirectory, *, tenant: int = 1) -> str:
+def nightly(database: Database, data: DataDirectory, *, tenant: int = 1, name: str = "nightly") -> str:
     """The made-up night; the id of its run."""
-    run = data.new_run(HOST, name="nightly", command=["planner", "--all"], started_ns=at(0))
+    run = data.new_run(HOST, name=name, command=["planner", "--all"], started_ns=at(0))
     run = replace(run, tenant_id=tenant) if tenant != 1 else run
     with SegmentWriter(run.segments, HOST) as writer:
         for piece in _slices(run.root_process_id):
