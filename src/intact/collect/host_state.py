@@ -1,5 +1,6 @@
 """This machine as it is now: processes, files, network, logs and services, whole or only a part of it."""
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -36,7 +37,6 @@ ALL = Within()
 COMMAND_S = 2.0
 MOST_SERVICES = 1_000
 MOST_PORTS = 4_000
-_LOOPBACK = ("127.", "::1")
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class LocalHost:
         Raises:
             ValueError: the address is another machine's.
         """
-        if not address.startswith(_LOOPBACK):
+        if not ipaddress.ip_address(address).is_loopback:  # a name is no address: it may be anybody's
             raise ValueError("only addresses of this machine are tried")
         return connect(address, port)
 

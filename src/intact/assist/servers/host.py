@@ -150,7 +150,7 @@ def _connect_probe(parts: Parts, asker: Asker, given: Probe) -> ToolAnswer:
         try:
             outcome, number = host.connect(given.address, given.port)
         except ValueError as error:
-            raise ToolRefused(str(error)) from error
+            raise ToolRefused("only addresses of this machine are tried: 127.0.0.1 or ::1") from error
         nothing = host.within(Within(paths=("/nowhere",))).sample(())
         more = {"address": given.address, "port": given.port, "outcome": outcome, "errno": number}
         return Reading(sampling=nothing, more=more)
