@@ -70,8 +70,7 @@ def run_routes(service: Service) -> APIRouter:
     def show_part(request: Request, run_id: str, part: PartName, page: Annotated[PartQuery, Query()]) -> Response:
         """One part of it: a list in pages, or the one object `run` or `ledger` as the only row."""
         own_run(service, user_of(request), run_id)
-        if part in SAID:
-            must_hear_what_was_said(user_of(request))
+        _check_part(user_of(request), part)
         if part in ("run", "ledger"):
             return json_answer({"rows": [ask(run_row if part == "run" else run_ledger, run_id)], "next": None})
         if part not in LISTS:
@@ -104,6 +103,11 @@ def run_routes(service: Service) -> APIRouter:
         return json_answer({"rows": ledgers, "next": write_cursor(more)})
 
     return routes
+
+
+def _check_part(user: User, part: str) -> None:
+    if part in SAID:
+        must_hear_what_was_said(user)
 
 
 def _runs(service: Service, user: User) -> list[dict[str, Any]]:
