@@ -1,6 +1,7 @@
 """The assistant whole: its parts, put together and taken apart again."""
 
 import asyncio
+import dataclasses
 import importlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from intact.assist.expert import Expert
 from intact.assist.experts.registry import load_experts
 from intact.assist.identity import Signer
 from intact.assist.intent.gate import Gate, Verdict
+from intact.assist.intent.replies import unresolved
 from intact.assist.keep.keep import Keep, ResponseRow
 from intact.assist.keep.opening import open_keep
 from intact.assist.knowledge.library import Library
@@ -95,7 +97,9 @@ class Assistant:
             models = _models(settings)
             experts = load_experts()
             small = None if models is None else models.small
-            executor = Executor(_Judge(Gate(small)), experts, pool, models, settings)
+            gate = Gate(small, model_name=None if settings.model is None else settings.model.name)
+            await asyncio.to_thread(gate.judge, "hello")  # its tables are loaded by the first text
+            executor = Executor(_Judge(gate), experts, pool, models, settings)
             sender = OtlpSender(settings.otlp_endpoint) if settings.otlp_endpoint else None
             if sender is not None:
                 stack.callback(sender.close)
@@ -138,7 +142,10 @@ class _Judge:
         self._gate = gate
 
     async def judge(self, question: Question) -> Verdict:
-        return await self._gate.judge_with_model(question.text, question.language, question.history)
+        verdict = await self._gate.judge_with_model(question.text, question.language, question.history)
+        if verdict.intent_type == "followup" and verdict.reasons[-1:] == ("4 nothing before it",):
+            return dataclasses.replace(verdict, direct_response=unresolved(question.language))
+        return verdict
 
 
 def _models(settings: AssistSettings) -> Any:

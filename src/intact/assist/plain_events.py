@@ -60,6 +60,8 @@ def plain(event: Event, at_ms: int) -> Plain:
             kind, body = "verdict", asdict(event.done)
         case Done():
             kind, body = "done", asdict(event)
+            # what programs written for the first assistant know suspicious input by
+            body["seed_intent_type"] = "invalid" if event.intent_type == "suspicious" else event.intent_type
     return {"type": kind, **body, "timestamp": at_ms}
 
 

@@ -1,5 +1,6 @@
 """The intent gate: five levels, of which four need no model."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from intact.assist.intent.suspicious import suspicions
 
 SURE = 0.75  # above this no model is asked
 MODEL_CONFIDENCE = 0.8
+LONG = 1_000  # characters
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +90,10 @@ class Gate:
         self, text: str, language: Language | None = None, history: Sequence[Message] = ()
     ) -> Verdict:
         """All levels; a model that fails or says something else changes nothing."""
-        verdict = self.judge(text, language, history)
+        if len(text) > LONG:  # it may take a tenth of a second, which others need not wait
+            verdict = await asyncio.to_thread(self.judge, text, language, history)
+        else:
+            verdict = self.judge(text, language, history)
         if self._ask_model is None or verdict.intent_type == "suspicious" or verdict.confidence >= SURE:
             return verdict
         cleaned = clean(text)
