@@ -96,3 +96,47 @@ def test_the_page_is_open_and_what_it_shows_needs_a_token(browser: Browser, tmp_
             ask(page, QUESTION)
         finally:
             context.close()
+
+
+@in_browser
+def test_a_signed_cookie_lets_the_page_do_everything(browser: Browser, tmp_path: Path) -> None:
+    made = command("token", "cookie", "ann", "--data", str(tmp_path))
+    assert made.returncode == 0, made.stderr
+    with serving(tmp_path) as server:
+        address = f"http://127.0.0.1:{server.port}"
+        context = browser.new_context(locale="en-US")
+        context.add_cookies([{"name": "sessionid", "value": made.stdout.decode().strip(), "url": address}])
+        try:
+            page = context.new_page()
+            page.goto(address)
+            expect(page.locator("#experts button").nth(1)).to_be_visible()
+            answer = ask(page, "what can you do?")
+            answer.get_by_role("button", name="Bad answer").click()
+            expect(answer.locator(".rating")).to_contain_text("Kept.")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+        finally:
+            context.close()
+
+
+@in_browser
+def test_an_answer_goes_on_when_serve_is_killed_and_started_again(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, "--auth", "dev") as server, opened(browser, f"http://127.0.0.1:{server.port}") as page:
+        page.locator(".expert").nth(1).click()
+        answer = ask(page, "Is this host healthy?", wait=False)
+        expect(answer.locator("li.call, li.step").nth(1)).to_be_attached(timeout=20_000)
+        server.kill()
+        expect(answer).to_contain_text("The connection broke")
+        with serving(tmp_path, "--auth", "dev", "--port", str(server.port)):
+            expect(answer.locator(".facts")).to_be_visible(timeout=60_000)
+            said = answer.locator(".text").inner_text()
+            works = [answer.locator(part).count() for part in ("li.step", "li.call", ".evidence-card", ".problem")]
+            assert said
+            page.reload()
+            again = page.locator(".answer")
+            expect(again).to_have_count(1)
+            assert again.locator(".text").inner_text() == said
+            again.locator(".steps > summary").click()
+            expect(again.locator(".facts")).to_be_visible()
+            assert [
+                again.locator(part).count() for part in ("li.step", "li.call", ".evidence-card", ".problem")
+            ] == works
