@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from intact.assist.answers import Evidence
 from intact.assist.asking import Asker, Language, Question
 from intact.assist.case import OfferedTool, ToolPool, Work, WorkingCase, reason, says
 from intact.assist.events import (
@@ -126,17 +127,15 @@ class Executor:
         """The events of one answer, ended by `Done`; without `Started`, which is told before this is called.
 
         Args:
-            recorded: the events of an earlier attempt. They come again first, one for each; what they found is not looked up
-                again, and what follows is only what they did not tell.
+            recorded: the events of an earlier attempt. What they found is not looked up again, and what comes is only what
+                they did not tell.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_EVENTS_WAITING)
+        events: asyncio.Queue[Event | None] = asyncio.Queue()  # bounded by `_Untold`: its text and its end always fit
         filtered = _Untold(recorded or (), events)
         run = _Run(self._gate, self._experts, self._pool, models=self._models, settings=self._settings, ours=self._ours)
         task = asyncio.ensure_future(run.answer(question, asker, told=filtered))
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:
-            for _ in range(filtered.count):
-                yield Step(step="again", message="")
             while (event := await events.get()) is not None:
                 yield event
             task.result()  # a fault of ours is for the caller
@@ -150,7 +149,6 @@ class _Untold:
 
     def __init__(self, recorded: tuple[Plain, ...], events: asyncio.Queue[Event | None]) -> None:
         self.recorded = tuple(event for event in recorded if event.get("type") in _TOLD)
-        self.count = len(self.recorded)
         self._events = events
         self._left: dict[str, int] = {}
         for event in self.recorded:
@@ -161,7 +159,7 @@ class _Untold:
         key = _key_of(event)
         if self._left.get(key, 0):
             self._left[key] -= 1
-        elif self._events.qsize() < MAX_EVENTS_WAITING - 10 or isinstance(event, Done | Token):
+        elif self._events.qsize() < MAX_EVENTS_WAITING or isinstance(event, Done | Token):
             self._events.put_nowait(event)
 
 
@@ -310,10 +308,11 @@ class _Run:
         report = gathered.report or self._without(case, gathered)
         draft = gathered.draft
         case.step("verify", phrase("verify", language))
-        on = await grounds(case.question, case.asker, case.evidence, self.pool)
+        cited = case.evidence if draft is not None else _cited(report, case)
+        on = await grounds(case.question, case.asker, cited, self.pool)
         checked = check_text(draft.text, on) if draft is not None else check_report(report, on)
         for chart in report.charts:
-            if chart.evidence_id in case.evidence:
+            if chart.evidence_id in on.holds:
                 tell(chart)
         for line in checked.text.splitlines(keepends=True):
             tell(Token(message=line))
@@ -357,6 +356,13 @@ class _Run:
 
     def _says(self, name: str, expert: Expert, language: Language) -> str:
         return phrase(name, language, expert=expert.names[language])
+
+
+def _cited(report: Report, case: WorkingCase) -> dict[str, Evidence]:
+    """The evidence that a report stands on; what else was looked at need not be got again."""
+    ids = {value.evidence_id for statement in report.statements for value in statement.values.values()}
+    ids |= {chart.evidence_id for chart in report.charts}
+    return {name: each for name, each in case.evidence.items() if name in ids}
 
 
 @dataclass(slots=True)

@@ -30,6 +30,8 @@ _FOREIGN = """
     query reason value
 """
 FOREIGN = frozenset(_FOREIGN.split())
+# tools that give texts of ours and nothing else: names of tables, columns and values, and what they mean
+CATALOGUE = frozenset({"query.tables", "query.describe", "query.enum"})
 _HANDLE = re.compile(r"⟦\s*(u\d{1,5})\b[^⟧\n]{0,200}⟧")
 _BROKEN = re.compile(r"[⟦⟧]")
 _HEX = re.compile(r"(?=[0-9a-f-]*\d)[0-9a-f]{6,64}(?:-[0-9a-f]{2,32}){0,5}")
@@ -64,7 +66,7 @@ class Handles:
 
     def shown(self, cell: Cell, column: str, *, is_foreign: bool) -> Cell:
         """A cell as a model sees it."""
-        if not isinstance(cell, str) or (not is_foreign and column not in FOREIGN) or is_atom(cell):
+        if not isinstance(cell, str) or not is_foreign or is_atom(cell):
             return cell
         return self.handle(cell, column)
 
@@ -120,7 +122,8 @@ def as_data(evidence: Evidence, handles: Handles, *, is_ours: bool = True, named
     """
     answer = evidence.answer
     columns = [_column(name, at, is_ours=is_ours, named=named) for at, name in enumerate(answer.columns, 1)]
-    foreign = [not is_ours or name in answer.untrusted for name in answer.columns]
+    doubted = frozenset() if evidence.tool in CATALOGUE else FOREIGN
+    foreign = [not is_ours or name in answer.untrusted or name in doubted for name in answer.columns]
     body: dict[str, Any] = {
         "evidence": evidence.id,
         "columns": columns,

@@ -4,7 +4,8 @@ import re
 import unicodedata
 
 _IMAGE = re.compile(r"!\[([^\]\n]{0,300})\]\([^)\n]{0,2000}\)?")
-_LINK = re.compile(r"(?<!!)\[((?!e\d{1,4}\])[^\]\n]{1,300})\]\([^)\n]{0,2000}\)?")
+_LINK = re.compile(r"(?<!!)\[([^\]\n]{1,300})\]\([^)\n]{0,2000}\)?")
+_CITED = re.compile(r"e\d{1,4}")
 _REFERENCE = re.compile(r"^\s{0,3}\[[^\]\n]{1,100}\]:\s.*$", re.MULTILINE)
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _CODE = re.compile(r"(`[^`\n]{1,1000}`)")
@@ -20,5 +21,9 @@ def plain_markdown(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    text = _REFERENCE.sub("", _LINK.sub(r"\1", _IMAGE.sub(r"\1", text)))
+    text = _REFERENCE.sub("", _LINK.sub(_words_of, _IMAGE.sub(r"\1", text)))
     return _TAG.sub("&lt;", text)
+
+
+def _words_of(link: re.Match[str]) -> str:
+    return f"[{link[1]}]" if _CITED.fullmatch(link[1]) else link[1]
