@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from intact.assist.asking import Asker, Language, Question
-from intact.assist.events import Decided, Done, Event, Problem, Started, Step, Title, Token
+from intact.assist.events import Decided, Done, Event, Problem, Started, Title, Token
 from intact.assist.keep.keep import MAX_ANSWER_BYTES, Keep, ResponseRow, cut, new_id
 from intact.assist.kept import KeptResponse
 from intact.assist.plain_events import Plain, as_text, plain
@@ -49,7 +49,11 @@ class Answering(Protocol):
     """What makes the events of a response (the executor)."""
 
     def run(self, question: Question, asker: Asker, recorded: tuple[Plain, ...] = ()) -> AsyncIterator[Event]:
-        """The events of one answer, without `Started`; the text of the answer as `Token`, the end as `Done`."""
+        """The events of one answer, without `Started`; the text of the answer as `Token`, the end as `Done`.
+
+        Args:
+            recorded: what an earlier process told of it, which is not told again.
+        """
 
 
 MakeTitle = Callable[[str, Language], Any]  # an awaitable text
@@ -144,8 +148,8 @@ class Responses:
             asked_ns=now_ns, direct_agent=asked.direct_agent,
         )  # fmt: skip
         row = ResponseRow(
-            id=question.id, session_id=session_id, owner=asker.name, question=_question_json(question),
-            asker=dataclasses.asdict(asker), started_ns=now_ns, place=self._place,
+            id=question.id, session_id=session_id, owner=asker.name, question=_fields(question), asker=_fields(asker),
+            started_ns=now_ns, place=self._place,
         )  # fmt: skip
         if not is_ours and not await self._keep.open_response(row):
             raise Taken("there is an answer of this id, or the session was deleted just now")
@@ -264,8 +268,6 @@ class Responses:
                     text.append(event.message)
                 elif isinstance(event, Done):
                     done = event
-                elif isinstance(event, Step) and event.step == "again":
-                    continue  # stands for one that was told before the process that made it ended
                 elif len(live.events) < MOST_EVENTS:
                     await self._tell(live, [event])
         except IntactError as error:
@@ -336,8 +338,9 @@ def _done(event: Plain) -> Done:
     return Done(**{field.name: event[field.name] for field in dataclasses.fields(Done)})
 
 
-def _question_json(question: Question) -> dict[str, Any]:
-    return dataclasses.asdict(dataclasses.replace(question, history=()))
+def _fields(of: Question | Asker) -> dict[str, Any]:
+    """As JSON takes them; they hold nothing that would have to be copied."""
+    return {name: getattr(of, name) for name in of.__slots__}
 
 
 def _question(body: dict[str, Any]) -> Question:

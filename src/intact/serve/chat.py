@@ -1,6 +1,5 @@
 """Routes by which questions are asked: AG-UI and the plain events, both over server-sent events."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
@@ -9,7 +8,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, alias_generators
-from starlette.types import Receive, Scope, Send
 
 from intact.assist.agui import AgUiEncoder
 from intact.assist.asking import Asker, Language
@@ -17,13 +15,14 @@ from intact.assist.intent.gate import detect_language
 from intact.assist.plain_events import as_text, sse
 from intact.assist.responses import Asked, Responses, Taken, TooMany, Unknown
 from intact.serve.assistance import asker_of, assistant_of
-from intact.serve.errors import ApiError, json_answer, not_found
+from intact.serve.errors import ApiError, RefusalBody, json_answer, not_found
+from intact.serve.event_stream import MEDIA_TYPE, EventStream, event_stream
 from intact.serve.service import Service
 
-BEAT_S = 10.0
 MAX_MESSAGE = 16_000
 _ID = r"^[A-Za-z0-9_-]{16,64}$"
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
+_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+_TAKEN = {"model": RefusalBody, "description": "an answer of this id is there"}
 
 Identity = Annotated[str, Path(max_length=64)]
 LastEvent = Annotated[str | None, Header(max_length=40)]
@@ -64,11 +63,28 @@ class AgUiBody(_AgUi):
     forwarded_props: AgUiProps | None = None
 
 
+class CancelledBody(BaseModel):
+    """Whether it was being made."""
+
+    cancelled: bool
+
+
+class ListBody(BaseModel):
+    """All there are."""
+
+    rows: list[dict[str, Any]]
+
+
 def chat_routes(service: Service) -> APIRouter:
     """`/api/chat…`, `/api/agent`, `/api/experts`, `/api/tools`."""
     routes = APIRouter(prefix="/api", tags=["assistant"])
-    stream: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+    _add_asking(routes, service)
+    _add_following(routes, service)
+    _add_lists(routes, service)
+    return routes
 
+
+def _add_asking(routes: APIRouter, service: Service) -> None:
     async def chat(request: Request, body: ChatBody) -> Response:
         """Ask, and hear the plain events of the answer."""
         asker, responses = asker_of(request), assistant_of(service).responses
@@ -78,7 +94,7 @@ def chat_routes(service: Service) -> APIRouter:
             direct_agent=body.direct_agent,
         )  # fmt: skip
         response_id = await _start(responses, asker, asked)
-        return await _stream(_plain(responses, asker, response_id, 0))
+        return await event_stream(_plain(responses, asker, response_id, 0))
 
     class AskRoute(APIRoute):
         """The same, without what a framework does around it: the first packet is to come at once."""
@@ -93,9 +109,25 @@ def chat_routes(service: Service) -> APIRouter:
 
             return handle
 
-    routes.add_api_route("/chat", chat, methods=["POST"], responses=stream, route_class_override=AskRoute)
+    routes.add_api_route(
+        "/chat", chat, methods=["POST"], responses=_STREAM, response_class=EventStream, route_class_override=AskRoute
+    )
 
-    @routes.get("/chat/{response_id}", responses=stream)
+    @routes.post("/agent", responses={**_STREAM, 409: _TAKEN}, response_class=EventStream)
+    async def agent(request: Request, body: AgUiBody, last_event_id: LastEvent = None) -> Response:
+        """An AG-UI run; sent again with the same runId and `Last-Event-ID` it goes on after that event."""
+        asker, responses = asker_of(request), assistant_of(service).responses
+        after = (0, 0)
+        if last_event_id is None:
+            await _start(responses, asker, _asked(service, body))
+        else:
+            number, _, part = last_event_id.partition(".")
+            after = (_number(number), _number(part or "0"))
+        return await event_stream(_ag_ui(responses, asker, body, after))
+
+
+def _add_following(routes: APIRouter, service: Service) -> None:
+    @routes.get("/chat/{response_id}", responses=_STREAM, response_class=EventStream)
     async def listen(
         request: Request,
         response_id: Identity,
@@ -104,9 +136,9 @@ def chat_routes(service: Service) -> APIRouter:
     ) -> Response:
         """Go on listening after the event heard last (`Last-Event-ID`, or `after`)."""
         number = _number(last_event_id) if last_event_id is not None else after
-        return await _stream(_plain(assistant_of(service).responses, asker_of(request), response_id, number))
+        return await event_stream(_plain(assistant_of(service).responses, asker_of(request), response_id, number))
 
-    @routes.delete("/chat/{response_id}", status_code=202)
+    @routes.delete("/chat/{response_id}", status_code=202, responses={202: {"model": CancelledBody}})
     async def cancel(request: Request, response_id: Identity) -> Response:
         """End an answer that is being made; `cancelled` is false where it had ended."""
         try:
@@ -115,36 +147,27 @@ def chat_routes(service: Service) -> APIRouter:
             raise not_found("response") from None
         return json_answer({"cancelled": ended}, 202)
 
-    @routes.post("/agent", responses=stream)
-    async def agent(request: Request, body: AgUiBody, last_event_id: LastEvent = None) -> Response:
-        """An AG-UI run; sent again with the same runId and `Last-Event-ID` it goes on after that event."""
-        asker, responses = asker_of(request), assistant_of(service).responses
-        after = (0, 0)
-        if last_event_id is None:
-            props = body.forwarded_props or AgUiProps.model_validate({})
-            _check_expert(service, props.direct_agent)
-            text = _question_in(body.messages)
-            asked = Asked(
-                text=text, language=props.lang or detect_language(text), session_id=body.thread_id,
-                direct_agent=props.direct_agent, response_id=body.run_id, may_make_session=True,
-            )  # fmt: skip
-            await _start(responses, asker, asked)
-        else:
-            number, _, part = last_event_id.partition(".")
-            after = (_number(number), _number(part or "0"))
-        return await _stream(_ag_ui(responses, asker, body, after))
 
-    @routes.get("/experts")
+def _add_lists(routes: APIRouter, service: Service) -> None:
+    @routes.get("/experts", responses={200: {"model": ListBody}})
     async def experts(request: Request, lang: Language = Language.EN) -> Response:
         """The experts that may be asked directly."""
         return json_answer({"rows": assistant_of(service).experts(asker_of(request), lang)})
 
-    @routes.get("/tools")
+    @routes.get("/tools", responses={200: {"model": ListBody}})
     async def tools(request: Request, lang: Language = Language.EN) -> Response:
         """The tools that the assistant may call for the caller."""
         return json_answer({"rows": await assistant_of(service).tools(asker_of(request), lang)})
 
-    return routes
+
+def _asked(service: Service, body: AgUiBody) -> Asked:
+    props = body.forwarded_props or AgUiProps.model_validate({})
+    _check_expert(service, props.direct_agent)
+    text = _question_in(body.messages)
+    return Asked(
+        text=text, language=props.lang or detect_language(text), session_id=body.thread_id,
+        direct_agent=props.direct_agent, response_id=body.run_id, may_make_session=True,
+    )  # fmt: skip
 
 
 def _check_expert(service: Service, wanted: str | None) -> None:
@@ -176,61 +199,6 @@ async def _ag_ui(responses: Responses, asker: Asker, body: AgUiBody, after: tupl
         for part, text in enumerate(encoder.encode(event), 1):
             if (number, part) > after:
                 yield sse(f"{number}.{part}", text)
-
-
-async def _stream(events: AsyncIterator[str]) -> Response:
-    """The events as they come, with a comment where none comes for long. The first one is waited for: it may be a refusal."""
-    try:
-        first = await anext(events, None)
-    except Unknown:
-        raise not_found("response") from None
-    return EventStream(first, events)
-
-
-class EventStream(Response):
-    """The events as they come, with a comment where none comes for long, until the last one or until nobody listens."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, first: str | None, events: AsyncIterator[str]) -> None:
-        super().__init__(headers=_HEADERS)
-        del self.headers["content-length"]
-        self._first = first
-        self._events = events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await _send(send, self._first or "")
-        gone = asyncio.ensure_future(_until_gone(receive))
-        coming: asyncio.Future[str | None] | None = None
-        try:
-            while self._first is not None:
-                coming = coming or asyncio.ensure_future(anext(self._events, None))
-                await asyncio.wait((coming, gone), timeout=BEAT_S, return_when=asyncio.FIRST_COMPLETED)
-                if gone.done():
-                    return
-                if not coming.done():
-                    await _send(send, ": keep-alive\n\n")
-                    continue
-                event, coming = coming.result(), None
-                if event is None:
-                    break
-                await _send(send, event)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            tasks = [task for task in (gone, coming) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _send(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode("ascii"), "more_body": True})
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _question_in(messages: list[AgUiMessage]) -> str:
