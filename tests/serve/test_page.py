@@ -97,9 +97,10 @@ def test_an_answer_is_asked_for_and_shown(browser: Browser, served: Served) -> N
         answer.locator(".steps > summary").click()
         expect(answer.locator(".steps > summary")).to_have_text("1 step, 2 tool calls (1 failed)")
         calls = answer.locator("li.call")
-        expect(calls.nth(0)).to_contain_text("List processes - hosts: web-1done, 12.3 ms")
+        expect(calls.nth(0)).to_contain_text("List processes - hosts: web-1done · 12.3 ms")
         expect(calls.nth(1)).to_contain_text("the journal may not be read")
 
+        expect(answer.locator("h4")).to_be_in_viewport()  # a long answer is read from its beginning
         expect(page.locator("h1")).to_have_text("Memory of web-1")
         expect(page.locator("#sessions .open")).to_have_text(["Memory of web-1"])
         ask(page, "and now?")

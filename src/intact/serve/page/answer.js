@@ -151,7 +151,7 @@ export class Answer {
     if (!call) return;
     const took = Number(event.ms);
     call.state.className = `state ${event.ok ? "ok" : "failed"}`;
-    call.state.textContent = `${event.ok ? words().ok : words().failed}${Number.isFinite(took) ? `, ${duration(took * 1e6)}` : ""}`;
+    call.state.textContent = `${event.ok ? words().ok : words().failed}${Number.isFinite(took) ? ` · ${duration(took * 1e6)}` : ""}`;
     if (event.problem) call.item.append(make("p", { class: "dim", text: event.problem, most: 1000 }));
   }
 

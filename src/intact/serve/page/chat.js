@@ -83,8 +83,13 @@ function say(text) {
   byId("status").textContent = visible(text, 300);
 }
 
+/** Show what is new, but never so much that the last question and the beginning of its answer leave the view. */
 function toEnd() {
-  if (isStuckToEnd) scroll.scrollTop = scroll.scrollHeight;
+  if (!isStuckToEnd) return;
+  const questions = turns.getElementsByClassName("asked");
+  const last = questions[questions.length - 1];
+  const top = last ? last.getBoundingClientRect().top - scroll.getBoundingClientRect().top + scroll.scrollTop - 12 : Infinity;
+  scroll.scrollTop = Math.min(top, scroll.scrollHeight);
 }
 
 /** Go to a session (null: a new one), by way of the address, so that back and reload work. @param {string | null} id */
@@ -126,7 +131,7 @@ async function openSession(id) {
   showTitle();
   showEmpty();
   byId("earlier").hidden = true;
-  question.focus();
+  if (!matchMedia("(hover: none)").matches) question.focus(); // there, it would open the keyboard over the page
   if (id === null) return;
   try {
     const body = await call("GET", `api/sessions/${encodeURIComponent(id)}/messages`);
