@@ -214,6 +214,19 @@ def test_there_is_only_so_much_at_once(tmp_path: Path) -> None:
     assert set(refused) == {"too many tools are at work; ask again in a moment"}
 
 
+def test_one_asker_leaves_room_for_others(tmp_path: Path) -> None:
+    async def ask() -> None:
+        async with pooled(tmp_path) as pool:
+            greedy = [asyncio.create_task(pool.call(ALICE, "probe.sleep", {"number": 50})) for _ in range(60)]
+            await asyncio.sleep(0.2)
+            assert (await pool.call(Asker(name="bob"), "probe.who", {})).rows[0][0] == "bob"
+            found = await asyncio.gather(*greedy, return_exceptions=True)
+            assert sum(isinstance(each, ToolFailed) for each in found) >= 1
+            assert (await pool.call(ALICE, "probe.who", {})).rows[0][0] == "alice"
+
+    asyncio.run(ask())
+
+
 def test_the_wire_says_read_only_and_text_for_text_readers(tmp_path: Path) -> None:
     signer = Signer.load(tmp_path)
 

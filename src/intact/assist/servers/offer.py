@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -33,6 +34,7 @@ _LOG = logging.getLogger("intact.assist")
 ASKER = "intact.asker"  # where the gate puts who asks
 MOST_AT_ONCE = 8
 MOST_WAITING = 64
+MOST_EACH = 32  # of one asker, so that others find a place
 CALL_S = 60.0
 MAX_ANSWER = 1 << 20
 MAX_TEXT = 16_000  # of an answer, for programs that read texts only
@@ -55,6 +57,8 @@ class Calls:
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="tool")
         self._free = threading.BoundedSemaphore(most + waiting)
         self._timeout_s = timeout_s
+        self._each: Counter[tuple[int, str]] = Counter()
+        self._counting = threading.Lock()
 
     async def run(self, tool: Tool, parts: Parts, asker: Asker, arguments: Arguments) -> ToolAnswer:
         """The answer of a tool.
@@ -62,15 +66,30 @@ class Calls:
         Raises:
             ToolRefused: the tool refuses, there is too much to do, or it took too long.
         """
-        if not self._free.acquire(blocking=False):
+        who = (asker.tenant_id, asker.name)
+        if not self._enter(who):
             raise ToolRefused("too many tools are at work; ask again in a moment")
         work = self._threads.submit(tool.run, parts, asker, arguments)
-        work.add_done_callback(lambda _: self._free.release())  # only now: a thread that is left to itself is one less
+        work.add_done_callback(lambda _: self._leave(who))  # only now: a thread that is left to itself is one less
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await asyncio.wrap_future(work)
         except TimeoutError:
             raise ToolRefused(f"it took longer than {self._timeout_s:g} s; ask for less") from None
+
+    def _enter(self, who: tuple[int, str]) -> bool:
+        with self._counting:
+            if self._each[who] >= MOST_EACH or not self._free.acquire(blocking=False):
+                return False
+            self._each[who] += 1
+            return True
+
+    def _leave(self, who: tuple[int, str]) -> None:
+        with self._counting:
+            self._free.release()
+            self._each[who] -= 1
+            if not self._each[who]:
+                del self._each[who]
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
