@@ -11,11 +11,10 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from intact.assist.answers import Cell, Evidence, ToolAnswer
-from intact.assist.rendering import code_span
+from intact.assist.rendering import code_span, moment
 from intact.assist.vocabulary import FEATURES, KINDS, UNITS, WORDS
 
 MAX_ROWS = 40
@@ -132,13 +131,16 @@ def as_data(evidence: Evidence, handles: Handles, *, is_ours: bool = True, named
         "total": answer.total if answer.total is not None else len(answer.rows),
     }
     if answer.from_ns is not None and answer.to_ns is not None:
-        body["range"] = [_moment(answer.from_ns), _moment(answer.to_ns)]
+        body["range"] = [moment(answer.from_ns), moment(answer.to_ns)]
+        body["range_ns"] = [answer.from_ns, answer.to_ns]
     if is_ours and answer.notes:
         body["notes"] = [note[:300] for note in answer.notes[:5]]
     size = len(json.dumps(body, ensure_ascii=False).encode())
     for row in answer.rows[:MAX_ROWS]:
         cells = [
-            handles.shown(cell, name, is_foreign=foreign[at])
+            moment(cell)
+            if answer.units.get(name) == "epoch_ns" and isinstance(cell, int)
+            else handles.shown(cell, name, is_foreign=foreign[at])
             for at, (cell, name) in enumerate(zip(row, answer.columns, strict=True))
         ]
         cells = [cell[:1_000] if isinstance(cell, str) else cell for cell in cells]
@@ -201,7 +203,3 @@ def _path_features(text: str) -> str:
     kind = parts[-1].rpartition(".")[2] if parts and "." in parts[-1] else ""
     shown = "".join(f"/{part}" for part in (first, second) if part)
     return f"{shown}{' ' if shown and kind in WORDS else ''}{f'.{kind}' if kind in WORDS else ''}"
-
-
-def _moment(ns: int) -> str:
-    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -67,8 +67,10 @@ WRITTEN = Evidence(id="e9", tool="query.sql", answer=ToolAnswer(
 BEFORE = _evidence(10, "host.metric", "load", (2.5,))
 AFTER = _evidence(11, "host.metric", "load", (10.0,))
 
+BLIND = _evidence(12, "host.services", "service state", notes=("not read: service manager",))
+
 FOUND = {each.id: each for each in (
-    SPACE, PROCESSES, COST, NO_ERRORS, ERRORS, RUN, ALTERED, CUT, WRITTEN, BEFORE, AFTER)}  # fmt: skip
+    SPACE, PROCESSES, COST, NO_ERRORS, ERRORS, RUN, ALTERED, CUT, WRITTEN, BEFORE, AFTER, BLIND)}  # fmt: skip
 HOLDS = {name: each for name, each in FOUND.items() if name != "e7"}
 
 

@@ -35,6 +35,9 @@ _DISTINCT = re.compile(r"\b(?:distinct|different|unique|various)\b|不同|去重
 _PARTIAL = re.compile(
     r"\b(?:first|shown|listed|at least|top|latest|last|newest)\b|至少|前|列出|显示|最近|最新", re.IGNORECASE
 )
+_NOT_READ = re.compile(
+    r"\b(?:not (?:be )?read|unreadable|not allowed|no access)\b", re.IGNORECASE
+)  # notes of our tools
 _FOLD = re.compile(
     r"\btimes (?:as|more|higher|larger|faster|slower|the|that)\b|倍", re.IGNORECASE
 )  # else it is how often
@@ -163,6 +166,8 @@ def _is_count(claim: Claim, evidence: Evidence) -> bool:
         return False
     if claim.is_article and claim.value == 1:
         return count >= 1
+    if is_blind(evidence):
+        return False
     if not _TOKENS.search(claim.noun) and not _names_fewer(claim, evidence):
         is_all = not answer.truncated or _PARTIAL.search(claim.sentence) is not None
         if claim.value == answer.total or (claim.value == count and is_all):
@@ -375,7 +380,7 @@ def _none(claim: Claim, evidence: Evidence) -> bool:
     """That there is none: no rows, or a nought in what is named so."""
     answer = evidence.answer
     if not answer.rows:
-        return not answer.truncated
+        return not answer.truncated and not is_blind(evidence)
     columns = [column for column in columns_of(evidence) if column.dimension != "epoch"]
     if not columns:
         return False
@@ -399,6 +404,12 @@ def _none(claim: Claim, evidence: Evidence) -> bool:
 
 def _words_of(row: Sequence[Cell]) -> list[str]:
     return [word for cell in row if isinstance(cell, str) for word in re.findall(r"[a-z]{3,}", cell.lower())]
+
+
+def is_blind(evidence: Evidence) -> bool:
+    """Whether there are no rows because something could not be read: then there may be anything."""
+    answer = evidence.answer
+    return not answer.rows and any(_NOT_READ.search(note) for note in answer.notes)
 
 
 def _equal(claim: Claim, value: float, *, unsigned: bool = False) -> bool:
