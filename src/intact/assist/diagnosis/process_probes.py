@@ -17,11 +17,16 @@ def cpu_hog(view: View) -> Iterator[Hypothesis]:
     busy = view.measure("cpu.busy") if view.is_whole_host else None
     is_short = busy is not None and busy >= at("cpu_short")
     for trend in _steady(view):
-        steps = trend.rates("cpu_ns", "wait_ns") if trend.last.threads == 1 else trend.rates("cpu_ns")
+        is_single = trend.last.threads == 1  # of the others only the main thread tells of waiting
+        steps = trend.rates("cpu_ns", "wait_ns") if is_single else trend.rates("cpu_ns")
         demand = mean(steps) / 1e9
-        share = demand / max(min(trend.last.cpus_allowed, view.sampling.cpus), 1)
-        if demand < at("cpu_demand") or min(steps) / 1e9 < at("cpu_demand_step"):
+        cpus = max(min(trend.last.cpus_allowed, view.sampling.cpus), 1)
+        is_steady = demand >= at("cpu_demand") and min(steps) / 1e9 >= at("cpu_demand_step")
+        # A wait is told only when it is over: where many wait, who was ready in every look may seem to want less.
+        is_ready = is_single and demand >= at("cpu_demand_ready") and all(each.state == "R" for each in trend.states)
+        if not (is_steady or is_ready):
             continue
+        share = (max(demand, 1.0) if is_ready else demand) / cpus
         if share >= at("cpu_share") or is_short:
             yield _process(
                 trend, Fault.CPU_HOG, 0.55 + 0.2 * min(share, 1.0),

@@ -24,6 +24,7 @@ THRESHOLDS: dict[str, Threshold] = {
     "cpu_demand_step": _of(
         0.7, "cores", "the clock of /proc ticks at 10 ms: one step of a steady load may look smaller"
     ),
+    "cpu_demand_ready": _of(0.6, "cores", "who is found running or ready in every single look does not sleep at all"),
     "cpu_share": _of(0.4, "", "a full core is a trouble where it is a good part of what the process may use"),
     "cpu_short": _of(85.0, "%", "above this queues for a processor grow faster than load"),
     "rss_growth": _of(4 * MIB, "bytes", "less within a second is the breathing of an allocator"),
