@@ -1,5 +1,6 @@
 """What was read of the machine as tables: pure functions, so that a reading that was kept gives the same rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from intact.assist.answers import Cell
@@ -74,7 +75,7 @@ def processes(reading: Reading, choice: Choice) -> Table:
     memory = max(reading.sampling.memory_bytes, 1)
     last = reading.sampling.snapshots[-1]
     found = [trend for trend in view.trends if trend.last in last.processes and _is_wanted(trend.last, choice)]
-    keys = {
+    keys: dict[str, Callable[[Trend], float]] = {
         "cpu": lambda t: -t.rate("cpu_ns"),
         "memory": lambda t: -t.last.rss_bytes,
         "fds": lambda t: -(t.last.fds or 0),
