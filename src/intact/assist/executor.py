@@ -5,7 +5,7 @@ Nothing of a request is kept on the executor: each has a run of its own.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -123,7 +123,7 @@ class Executor:
 
     async def run(
         self, question: Question, asker: Asker, recorded: tuple[Plain, ...] | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of one answer, ended by `Done`; without `Started`, which is told before this is called.
 
         Args:
