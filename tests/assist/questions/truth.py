@@ -56,6 +56,15 @@ def _dearest(runs: Shown) -> str:
     return spent.most_common(1)[0][0]
 
 
+def _top_model(runs: Shown) -> str:
+    tokens: Counter[str] = Counter()
+    for call in _of(runs, None, "calls"):
+        tokens[call["response_model"] or call["request_model"]] += (call["input_tokens"] or 0) + (
+            call["output_tokens"] or 0
+        )
+    return tokens.most_common(1)[0][0]
+
+
 def _unexplained(runs: Shown, run: str) -> set[str]:
     explained = {link["effect_id"] for link in runs[run]["links"] if link["confidence"] >= 0.5}
     return {row["path"] for row in runs[run]["effects"] if row["id"] not in explained}
@@ -140,7 +149,8 @@ RULES: dict[str, Callable[..., Truth]] = {
     "run_count": len,
     "cost": _cost,
     "paths": _paths,
-    "failed_calls": lambda runs: sum(_failed(call) for call in _of(runs, None, "calls")),
+    "failed_calls": lambda runs, run=None: sum(_failed(call) for call in _of(runs, run, "calls")),
+    "top_model": _top_model,
     "models": _models,
     "tokens": lambda runs, run: sum((c["input_tokens"] or 0) + (c["output_tokens"] or 0) for c in runs[run]["calls"]),
     "top_tool": lambda runs, run: _tools(runs, run)[0],

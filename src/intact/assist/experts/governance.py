@@ -528,7 +528,7 @@ def _weight(question: Question) -> float:
     asked = understood(question.text, question.asked_ns, question.language)
     if asked.topic is None:
         return 0.0
-    weight = 0.55 + 0.35 * bool(asked.concepts & _ABOUT_AGENTS)
+    weight = 0.55 + 0.35 * (asked.topic == "why" or bool(asked.concepts & _ABOUT_AGENTS))
     weight -= 0.4 * ("host" in asked.concepts) + 0.4 * ("manual" in asked.concepts)
     return max(round(weight, 2), 0.0)
 
