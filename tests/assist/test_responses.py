@@ -1,14 +1,17 @@
 """Responses: heard by any number, gone on with after a broken connection and after a restart, ended, nobody else's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from intact.assist.answers import Evidence, ToolAnswer
-from intact.assist.asking import Asker, Language, Question
+from intact.assist.asking import Asker, Language, Message, Question
+from intact.assist.begun import Begun
 from intact.assist.events import Done, Event, EvidenceFound, Step, Token
+from intact.assist.keep.keep import KeepUnavailable, Session
 from intact.assist.keep.sqlite import SqliteKeep
 from intact.assist.plain_events import Plain
 from intact.assist.responses import Asked, Responses, Taken, Unknown
@@ -28,7 +31,9 @@ class Scripted:
         self.asked: list[Question] = []
         self.runs = 0
 
-    async def run(self, question: Question, asker: Asker, recorded: tuple[Plain, ...] = ()) -> AsyncIterator[Event]:
+    async def run(
+        self, question: Question, asker: Asker, recorded: tuple[Plain, ...] = ()
+    ) -> AsyncGenerator[Event, None]:
         self.runs += 1
         self.asked.append(question)
         told = sum(event["type"] in ("thinking_step", "evidence") for event in recorded)
@@ -223,5 +228,138 @@ def test_a_session_goes_on_with_its_history_and_gets_one_title(tmp_path: Path) -
         found = await keep.session("alice", session)
         assert found is not None
         assert found.title == "en:what"
+
+    kept(tmp_path / "a.db", work)
+
+
+def test_a_question_is_not_lost_between_its_first_packet_and_its_place(tmp_path: Path) -> None:
+    """The process is killed after the first packet went and before anything was written where responses are."""
+
+    class Away(SqliteKeep):
+        async def new_session(self, owner: str, session_id: str | None = None, *, at_ns: int) -> Session | None:
+            await asyncio.Event().wait()
+            return None
+
+    async def work(keep: SqliteKeep) -> None:
+        away = Away(tmp_path / "a.db")
+        before = Responses(away, Scripted(), begun=Begun(tmp_path))
+        identity = await before.start(ALICE, ASKED)
+        seen = [await anext(before.listen(ALICE, identity))]
+        await asyncio.sleep(0.05)
+        assert await keep.unfinished() == []
+        after = Responses(keep, Scripted(), begun=Begun(tmp_path))
+        assert await after.go_on() == 1
+        seen += await heard(after, identity, 1)
+        assert await heard(after, identity) == seen
+        assert [number for number, _ in seen] == list(range(1, len(seen) + 1))
+        assert seen[-1][1]["type"] == "done"
+        assert Begun(tmp_path).left() == []
+        away.close()
+
+    kept(tmp_path / "a.db", work)
+
+
+def test_what_was_begun_and_cut_off_is_left_out(tmp_path: Path) -> None:
+    begun = Begun(tmp_path)
+    (tmp_path / "begun" / "r_1").write_text('[{"id": "r_1"')
+    (tmp_path / "begun" / "r_2").write_text("")
+    assert begun.left() == []
+    assert list((tmp_path / "begun").iterdir()) == []
+
+
+@pytest.mark.parametrize("dies_at", ["log", "close_response", "add_message"])
+def test_an_end_that_was_being_written_is_written_once(tmp_path: Path, dies_at: str) -> None:
+    """The process is killed while it writes the end: nothing is told twice, nothing is said twice in the session."""
+
+    class Dying(SqliteKeep):
+        async def log(self, response_id: str, first_seq: int, texts: Sequence[str]) -> bool:
+            if dies_at == "log" and '"done"' in texts[0]:
+                await asyncio.Event().wait()
+            return await super().log(response_id, first_seq, texts)
+
+        async def close_response(self, response_id: str, *args: Any, **named: Any) -> bool:
+            if dies_at == "close_response":
+                await asyncio.Event().wait()
+            return await super().close_response(response_id, *args, **named)
+
+        async def add_message(self, owner: str, session_id: str, message: Message) -> bool:
+            if dies_at == "add_message" and message.role == "assistant":
+                await asyncio.Event().wait()
+            return await super().add_message(owner, session_id, message)
+
+    async def work(keep: SqliteKeep) -> None:
+        dying = Dying(tmp_path / "a.db")
+        before = Responses(dying, Scripted())
+        identity = await before.start(ALICE, ASKED)
+        listening = asyncio.create_task(heard(before, identity))
+        await asyncio.sleep(0.2)
+        assert not listening.done()
+        assert not await before.cancel(ALICE, identity), "it is ending"
+        after = Responses(keep, Scripted(fail_at=0))
+        assert await after.go_on() == 1
+        whole = await heard(after, identity)
+        assert [event["type"] for _, event in whole].count("done") == 1
+        assert whole[-1][1]["type"] == "done"
+        page = await keep.messages("alice", whole[0][1]["session_id"])
+        assert [message.role for message in page.messages] == ["user", "assistant"]
+        assert await keep.unfinished() == []
+        listening.cancel()
+        dying.close()
+
+    kept(tmp_path / "a.db", work)
+
+
+def test_who_hears_the_end_finds_the_answer_in_the_session(tmp_path: Path) -> None:
+    async def work(keep: SqliteKeep) -> None:
+        responses = Responses(keep, Scripted())
+        identity = await responses.start(ALICE, ASKED)
+        async for _, event in responses.listen(ALICE, identity):
+            if event["type"] == "session_response_id":
+                session = event["session_id"]
+            elif event["type"] == "done":
+                assert len((await keep.messages("alice", session)).messages) == 2
+
+    kept(tmp_path / "a.db", work)
+
+
+def test_ended_twice_is_ended_once_and_leaves_no_work(tmp_path: Path) -> None:
+    async def work(keep: SqliteKeep) -> None:
+        answering = Scripted(stop_at=1)
+        responses = Responses(keep, answering, begun=Begun(tmp_path))
+        identity = await responses.start(ALICE, ASKED)
+        listening = asyncio.create_task(heard(responses, identity))
+        await asyncio.sleep(0.05)
+        assert [await responses.cancel(ALICE, identity) for _ in range(2)] == [True, False]
+        assert [event["type"] for _, event in await listening].count("done") == 1
+        await asyncio.sleep(0)
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+        assert responses.running == 0
+        assert await Responses(keep, Scripted(), begun=Begun(tmp_path)).go_on() == 0
+
+    kept(tmp_path / "a.db", work)
+
+
+@pytest.mark.parametrize("dies_after", [0, 1, 3, 6])
+def test_without_its_place_an_answer_goes_on_and_says_so_once(tmp_path: Path, dies_after: int) -> None:
+    class Failing(SqliteKeep):
+        left = 0
+
+        async def log(self, response_id: str, first_seq: int, texts: Sequence[str]) -> bool:
+            Failing.left -= 1
+            if Failing.left < 0:
+                raise KeepUnavailable("gone")
+            return await super().log(response_id, first_seq, texts)
+
+    async def work(_: SqliteKeep) -> None:
+        failing = Failing(tmp_path / "b.db")
+        Failing.left = dies_after
+        responses = Responses(failing, Scripted(), begun=Begun(tmp_path))
+        events = await heard(responses, await responses.start(ALICE, ASKED))
+        assert [number for number, _ in events] == list(range(1, len(events) + 1))
+        assert [event.get("code") for _, event in events if event["type"] == "error"] == ["unkept"]
+        assert "".join(event["message"] for _, event in events if event["type"] == "token") == TEXT
+        assert events[-1][1]["verdict"] == "found"
+        assert Begun(tmp_path).left() == []
+        failing.close()
 
     kept(tmp_path / "a.db", work)

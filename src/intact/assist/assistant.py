@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from intact.assist.asking import Asker, Language, Question
+from intact.assist.begun import Begun
 from intact.assist.executor import Executor
 from intact.assist.expert import Expert
 from intact.assist.experts.registry import load_experts
 from intact.assist.identity import Signer
 from intact.assist.intent.gate import Gate, Verdict
 from intact.assist.intent.replies import unresolved
-from intact.assist.keep.keep import Keep, ResponseRow
+from intact.assist.keep.keep import Keep, KeepUnavailable, ResponseRow
 from intact.assist.keep.opening import open_keep
 from intact.assist.knowledge.library import Library
 from intact.assist.plain_events import Plain
@@ -29,11 +30,14 @@ from intact.assist.settings import AssistSettings
 from intact.assist.spans import OtlpSender, spans_of
 from intact.assist.titles import make_title
 from intact.assist.tool import Parts
+from intact.assist.without_keep import HeldReadings, UsedIds
 from intact.query.readers import Readers
 
 _LOG = logging.getLogger("intact.assist")
 
 OnEnd = Callable[[ResponseRow, list[Plain]], None]
+# between attempts to learn what an earlier process left
+GO_ON_S, MOST_GO_ON_S = 2.0, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +91,11 @@ class Assistant:
             keep = await stack.enter_async_context(open_keep(settings, wiring.directory))
             library = await asyncio.to_thread(Library, tuple(settings.knowledge), wiring.directory / "cache")
             signer = Signer.load(wiring.directory)
-            parts = Parts(readers=wiring.readers, readings=keep.readings, host=wiring.host, library=library)
+            parts = Parts(
+                readers=wiring.readers, readings=HeldReadings(keep.readings), host=wiring.host, library=library
+            )
             servers = await stack.enter_async_context(
-                ServerApps(parts, public_key=signer.public_key, use_once=keep.use_once)
+                ServerApps(parts, public_key=signer.public_key, use_once=UsedIds(keep.use_once).use)
             )
             pool = await stack.enter_async_context(
                 ToolPool({name: servers.asgi(name) for name in servers.names if name != "all"}, signer, settings.mcp)
@@ -103,14 +109,15 @@ class Assistant:
             sender = OtlpSender(settings.otlp_endpoint) if settings.otlp_endpoint else None
             if sender is not None:
                 stack.callback(sender.close)
+            is_lasting = wiring.place == "serve"
             responses = Responses(
-                keep, executor, make_title=_titles(small), on_end=_all_told(wiring.on_end, sender), place=wiring.place
-            )
+                keep, executor, make_title=_titles(small), on_end=_all_told(wiring.on_end, sender), place=wiring.place,
+                begun=Begun(wiring.directory) if is_lasting else None,
+            )  # fmt: skip
             stack.push_async_callback(responses.close)
-            if wiring.place == "serve":
-                left = await responses.go_on()
-                if left:
-                    _LOG.warning("going on with %d answers that an earlier process left", left)
+            if is_lasting and not await _went_on(responses):
+                trying = asyncio.create_task(_go_on(responses))
+                stack.callback(trying.cancel)
             yield cls(keep=keep, responses=responses, pool=pool, servers=servers, signer=signer, experts=experts)
 
     @property
@@ -133,6 +140,26 @@ class Assistant:
             about = info.about if tool is None else tool.about[language]
             found.append({"name": info.full_name, "about": about, "schema": info.schema})
         return found
+
+
+async def _went_on(responses: Responses) -> bool:
+    """Go on with what an earlier process left; False: what that is cannot be known now."""
+    try:
+        left = await responses.go_on()
+    except KeepUnavailable as error:
+        _LOG.warning("answers that an earlier process left have to wait: %s", error)
+        return False
+    if left:
+        _LOG.warning("going on with %d answers that an earlier process left", left)
+    return True
+
+
+async def _go_on(responses: Responses) -> None:
+    wait_s = GO_ON_S
+    await asyncio.sleep(wait_s)
+    while not await _went_on(responses):
+        wait_s = min(wait_s * 2, MOST_GO_ON_S)
+        await asyncio.sleep(wait_s)
 
 
 class _Judge:

@@ -310,7 +310,10 @@ class _Run:
         case.step("verify", phrase("verify", language))
         cited = case.evidence if draft is not None else _cited(report, case)
         on = await grounds(case.question, case.asker, cited, self.pool)
-        checked = check_text(draft.text, on) if draft is not None else check_report(report, on)
+        if draft is not None:
+            checked = await asyncio.to_thread(check_text, draft.text, on)  # of many claims it takes a while
+        else:
+            checked = check_report(report, on)
         for chart in report.charts:
             if chart.evidence_id in on.holds:
                 tell(chart)

@@ -29,11 +29,13 @@ class KeptResponse:
         self._keep = keep
         self._is_begun = is_begun
 
-    async def begin(self, first: list[str]) -> None:
-        """Write that it is being made, in a session of its own, with its first events."""
-        if not self._is_begun:
-            self._is_begun = True
-            self.is_kept = await self._try(self._begin(first), False)
+    async def begin(self, first: list[str]) -> bool:
+        """Write that it is being made, in a session of its own, with its first events. False: it was, or cannot be."""
+        if self._is_begun:
+            return False
+        self._is_begun = True
+        self.is_kept = await self._try(self._begin(first), False)
+        return self.is_kept
 
     async def log(self, first_seq: int, texts: list[str]) -> None:
         """Write events; those of before `begin` are written by it."""
@@ -67,7 +69,8 @@ class KeptResponse:
         row = self.row
         if await self._keep.new_session(row.owner, row.session_id, at_ns=row.started_ns) is None:
             return False
-        return await self._keep.open_response(row) and await self._keep.log(row.id, 1, first)
+        await self._keep.open_response(row)  # it may be there, of a process that was killed before it wrote more
+        return await self._keep.log(row.id, 1, first)
 
     async def _close(self, question: Question) -> None:
         row = self.row

@@ -9,11 +9,13 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from intact.assist.asking import Asker, Language, Question
+from intact.assist.begun import Begun
 from intact.assist.events import Decided, Done, Event, Problem, Started, Title, Token
 from intact.assist.keep.keep import MAX_ANSWER_BYTES, Keep, ResponseRow, cut, new_id
 from intact.assist.kept import KeptResponse
@@ -48,7 +50,7 @@ class TooMany(IntactError):
 class Answering(Protocol):
     """What makes the events of a response (the executor)."""
 
-    def run(self, question: Question, asker: Asker, recorded: tuple[Plain, ...] = ()) -> AsyncIterator[Event]:
+    def run(self, question: Question, asker: Asker, recorded: tuple[Plain, ...] = ()) -> AsyncGenerator[Event, None]:
         """The events of one answer, without `Started`; the text of the answer as `Token`, the end as `Done`.
 
         Args:
@@ -74,11 +76,12 @@ class Asked:
 class _Live:
     """A response that is being made in this process."""
 
-    def __init__(self, kept: KeptResponse, asker: Asker) -> None:
+    def __init__(self, kept: KeptResponse, asker: Asker, events: list[str] | None = None) -> None:
         self.kept = kept
         self.asker = asker
-        self.events: list[str] = []  # number n is at n - 1
+        self.events = events or []  # number n is at n - 1
         self.is_over = False
+        self.is_ending = False  # nothing can be cancelled any more
         self.is_unkept_told = False
         self.task: asyncio.Task[None] | None = None
         self.news = asyncio.Event()  # of what comes next; take it before looking at what there is
@@ -102,6 +105,7 @@ class Responses:
         make_title: the first question of a session to its title.
         on_end: told of each response that ended, with its events.
         place: whose responses these are: `serve`, or `ask` for a command of its own.
+        begun: remembers what was asked until `keep` does; None: a process that is killed just then loses it.
     """
 
     def __init__(
@@ -112,12 +116,14 @@ class Responses:
         make_title: MakeTitle | None = None,
         on_end: Callable[[ResponseRow, list[Plain]], None] | None = None,
         place: str = "serve",
+        begun: Begun | None = None,
     ) -> None:
         self._keep = keep
         self._answering = answering
         self._make_title = make_title
         self._on_end = on_end
         self._place = place
+        self._begun = begun
         self._live: dict[str, _Live] = {}
         self._asked_at = 0.0
         self._is_leaving = False
@@ -155,7 +161,11 @@ class Responses:
             raise Taken("there is an answer of this id, or the session was deleted just now")
         live = _Live(KeptResponse(self._keep, row, is_begun=not is_ours), asker)
         self._live[question.id] = live
-        await self._tell(live, [Started(session_id=session_id, response_id=question.id)])
+        started = as_text(plain(Started(session_id=session_id, response_id=question.id), _now_ms()))
+        if is_ours and self._begun is not None:
+            self._begun.note(row, started)
+        await live.kept.log(1, [started])
+        live.tell([started])
         live.task = asyncio.create_task(self._make(live, question, ()))
         return question.id
 
@@ -194,18 +204,28 @@ class Responses:
             if await self._keep.response(asker.name, response_id) is None:
                 raise Unknown("there is no such response")
             return False
-        if live.task is None or live.is_over:
+        if live.task is None or live.is_ending:
             return False
+        live.is_ending = True
         live.task.cancel()
         return True
 
     async def go_on(self) -> int:
-        """Go on with the responses that were being made when an earlier process ended; how many."""
+        """Go on with the responses that were being made when an earlier process ended; how many.
+
+        Raises:
+            KeepUnavailable: it cannot be known now which these are.
+        """
+        for row, first in () if self._begun is None else self._begun.left():
+            if row.id not in self._live:
+                await self._begin(_Live(KeptResponse(self._keep, row, is_begun=False), _asker(row.asker), [first]))
         rows = [row for row in await self._keep.unfinished(self._place) if row.id not in self._live]
         for row in rows:
-            live = _Live(KeptResponse(self._keep, row, is_begun=True), _asker(row.asker))
-            live.events = [text for _, text in await self._keep.logged(row.id, 0)]
+            logged = [text for _, text in await self._keep.logged(row.id, 0)]
+            live = _Live(KeptResponse(self._keep, row, is_begun=True), _asker(row.asker), logged)
             self._live[row.id] = live
+            if not live.events:  # killed between the response and its first event
+                await self._tell(live, [Started(session_id=row.session_id, response_id=row.id)])
             recorded = tuple(_read(text) for text in live.events)
             live.task = asyncio.create_task(self._make(live, _question(row.question), recorded))
         return len(rows)
@@ -219,7 +239,7 @@ class Responses:
         lives = list(self._live.values())
         await asyncio.gather(*tasks, return_exceptions=True)
         for live in lives:
-            await live.kept.begin(live.events)
+            await self._begin(live)
 
     async def _session(self, asker: Asker, asked: Asked, now_ns: int) -> str:
         if asked.session_id is None or asked.may_make_session:
@@ -230,22 +250,24 @@ class Responses:
             raise Unknown("there is no such session")
         return made.id
 
+    async def _begin(self, live: _Live) -> None:
+        if await live.kept.begin(live.events) and self._begun is not None:
+            self._begun.forget(live.kept.row.id)
+
     async def _make(self, live: _Live, question: Question, recorded: tuple[Plain, ...]) -> None:
         """Make one response to its end, whatever happens on the way."""
         try:
             try:
                 if not recorded:
                     await self._let_first_packets_go()
-                    await live.kept.begin(live.events)
+                    await self._begin(live)
                 done = await self._answer(live, question, recorded)
             except asyncio.CancelledError:
                 if self._is_leaving:  # the next process goes on
                     return
                 done = Done(verdict="cancelled")
-                await self._tell(live, [done])
-            row = await live.kept.close(question, done)
-            if self._on_end is not None:
-                self._on_end(row, [_read(text) for text in live.events])
+            live.is_ending = True
+            await self._end(live, question, done)
         except Exception:
             _LOG.exception("a fault of ours while answering")
             problem = Problem(code="internal", message="a fault of intact's own; the log of serve says more")
@@ -254,22 +276,37 @@ class Responses:
             live.end()
             self._live.pop(live.kept.row.id, None)
 
+    async def _end(self, live: _Live, question: Question, done: Done) -> None:
+        """Log the last event, close the response, and only then tell it: who hears it finds all of it in the session."""
+        await self._begin(live)  # it may have been cancelled before it was
+        last = [] if _is_ended(live) else [as_text(plain(done, _now_ms()))]
+        await self._log(live, last)
+        row = await live.kept.close(question, done)
+        if self._begun is not None and not live.kept.is_kept:
+            self._begun.forget(row.id)
+        live.tell(last)
+        if self._on_end is not None:
+            self._on_end(row, [_read(text) for text in live.events])
+
     async def _answer(self, live: _Live, question: Question, recorded: tuple[Plain, ...]) -> Done:
         """Have it answered, and tell of it; what was saved of an earlier attempt is told, not made again."""
         decided = next((event for event in recorded if event["type"] == "verdict"), None)
         if decided is not None:
-            return await self._send(live, live.kept.row.text, _done(decided), recorded)
+            if not _is_ended(live):
+                await self._send(live, live.kept.row.text, recorded)
+            return _done(decided)
         question = dataclasses.replace(question, history=await live.kept.history())
         text: list[str] = []
         done = Done(verdict="failed")
         try:
-            async for event in self._answering.run(question, live.asker, recorded):
-                if isinstance(event, Token):
-                    text.append(event.message)
-                elif isinstance(event, Done):
-                    done = event
-                elif len(live.events) < MOST_EVENTS:
-                    await self._tell(live, [event])
+            async with aclosing(self._answering.run(question, live.asker, recorded)) as events:
+                async for event in events:
+                    if isinstance(event, Token):
+                        text.append(event.message)
+                    elif isinstance(event, Done):
+                        done = event
+                    elif len(live.events) < MOST_EVENTS:
+                        await self._tell(live, [event])
         except IntactError as error:
             await self._tell(live, [Problem(code="failed", message=str(error))])
             done = Done(verdict="failed")
@@ -281,22 +318,24 @@ class Responses:
         answer = cut("".join(text), MAX_ANSWER_BYTES)
         await live.kept.save(answer)
         await self._tell(live, [Decided(done=done)])
-        return await self._send(live, answer, done, recorded)
+        await self._send(live, answer, recorded)
+        return done
 
-    async def _send(self, live: _Live, answer: str, done: Done, recorded: tuple[Plain, ...]) -> Done:
-        """Tell the answer in pieces; those that were told before are not told again."""
+    async def _send(self, live: _Live, answer: str, recorded: tuple[Plain, ...]) -> None:
+        """Tell the answer in pieces; those that were told before are not told again. What is left to tell is its end."""
         told = sum(len(event["message"]) for event in recorded if event["type"] == "token")
         pieces = [answer[at : at + PIECE] for at in range(told, len(answer), PIECE)]
         # A session has a title by the end of its first answer, made beside it.
         title = asyncio.create_task(self._title(live, recorded))
-        for piece in pieces:
-            await self._tell(live, [Token(message=piece)])
-            await asyncio.sleep(0)
-        found = await title
+        try:
+            for piece in pieces:
+                await self._tell(live, [Token(message=piece)])
+                await asyncio.sleep(0)
+            found = await title
+        finally:
+            title.cancel()
         if found is not None:
             await self._tell(live, [found])
-        await self._tell(live, [done])
-        return done
 
     async def _title(self, live: _Live, recorded: tuple[Plain, ...]) -> Title | None:
         if self._make_title is None or any(event["type"] == "title" for event in recorded):
@@ -311,12 +350,16 @@ class Responses:
     async def _tell(self, live: _Live, events: list[Event]) -> None:
         """Log events, then let listeners hear them."""
         texts = [as_text(plain(event, _now_ms())) for event in events]
+        await self._log(live, texts)
+        live.tell(texts)
+
+    async def _log(self, live: _Live, texts: list[str]) -> None:
+        """Log what is told next; that it cannot be kept is told once, before it."""
         await live.kept.log(len(live.events) + 1, texts)
         if not live.kept.is_kept and not live.is_unkept_told:
             live.is_unkept_told = True
             problem = Problem(code="unkept", message="this answer cannot be kept: it is told once, and in no history")
-            texts.insert(0, as_text(plain(problem, _now_ms())))
-        live.tell(texts)
+            live.tell([as_text(plain(problem, _now_ms()))])
 
     async def _let_first_packets_go(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -327,6 +370,10 @@ class Responses:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _is_ended(live: _Live) -> bool:
+    return any(_read(text)["type"] == "done" for text in live.events[-1:])
 
 
 def _read(text: str) -> Plain:
