@@ -7,9 +7,11 @@ among enough pairs any number is the difference of two.
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import combinations
 from typing import TypeGuard
 
@@ -17,6 +19,7 @@ from intact.assist.answers import Cell, Evidence
 from intact.assist.rendering import code_span
 from intact.assist.verify.claims import UNITS, Claim
 
+MAX_NAMED = 50  # values of a column that a sentence may name to count their rows
 MAX_PAIR_ROWS = 20  # of evidence whose rows are compared with each other
 MAX_ROUNDED = 0.25  # of a number: what is rounded further says something else
 DAY_NS = 86_400 * 10**9
@@ -94,24 +97,56 @@ class Column:
         return [value for _, value in self.numbers]
 
 
-def columns_of(evidence: Evidence) -> list[Column]:
-    """The columns of evidence that hold numbers."""
-    answer = evidence.answer
-    found = []
-    for index, name in enumerate(answer.columns):
-        cells = [(row, cells[index]) for row, cells in enumerate(answer.rows)]
-        numbers = [(row, float(cell)) for row, cell in cells if _is_number(cell)]
-        if numbers:
-            unit = (answer.units.get(name) or _unit_by_name(name)).strip()
-            dimension, scale = _dimension(unit)
-            scaled = tuple((row, value * scale) for row, value in numbers)
-            found.append(Column(name, dimension, scaled, tuple(value for _, value in numbers), unit.lower()))
-    return found
+class Known:
+    """A piece of evidence that is the same a second time, with what claims are looked for in, made when it is needed."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.id = evidence.id
+        self.tool = evidence.tool
+        self.answer = evidence.answer
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns that hold numbers."""
+        answer = self.answer
+        found = []
+        for index, name in enumerate(answer.columns):
+            cells = [(row, cells[index]) for row, cells in enumerate(answer.rows)]
+            numbers = [(row, float(cell)) for row, cell in cells if _is_number(cell)]
+            if numbers:
+                unit = (answer.units.get(name) or _unit_by_name(name)).strip()
+                dimension, scale = _dimension(unit)
+                scaled = tuple((row, value * scale) for row, value in numbers)
+                found.append(Column(name, dimension, scaled, tuple(value for _, value in numbers), unit.lower()))
+        return found
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The cells that are text."""
+        return [cell for row in self.answer.rows for cell in row if isinstance(cell, str)]
+
+    @cached_property
+    def names(self) -> str:
+        """All that may be named, one a line, in small letters: cells as they are and as they are shown, columns, the tool."""
+        answer = self.answer
+        numbers = {
+            str(cell) for row in answer.rows for cell in row if isinstance(cell, int) and not isinstance(cell, bool)
+        }
+        texts = set(self.texts)
+        shown = {code_span(text)[1:-1] for text in texts}
+        return "\n".join(
+            [*numbers, *texts, *shown, *answer.columns, self.tool, *_texts_in(answer.arguments)]
+        ).casefold()
+
+    @cached_property
+    def counted(self) -> list[dict[Cell, int]]:
+        """How many rows have each value, by column."""
+        return [Counter(row[index] for row in self.answer.rows) for index in range(len(self.answer.columns))]
 
 
-def backs(claim: Claim, evidence: Sequence[Evidence]) -> bool:
+def backs(claim: Claim, evidence: Sequence[Known]) -> bool:
     """Whether any of this evidence, or for differences any two of it, says what the claim says."""
-    by_kind: dict[str, Callable[[Claim, Evidence], bool]] = {
+    by_kind: dict[str, Callable[[Claim, Known], bool]] = {
         "number": _number,
         "time": _time,
         "name": _name,
@@ -122,8 +157,8 @@ def backs(claim: Claim, evidence: Sequence[Evidence]) -> bool:
     )
 
 
-def _number(claim: Claim, evidence: Evidence) -> bool:
-    columns = columns_of(evidence)
+def _number(claim: Claim, evidence: Known) -> bool:
+    columns = evidence.columns
     return (
         _is_cell(claim, columns)
         or _is_count(claim, evidence)
@@ -157,7 +192,7 @@ def _fits(claim: Claim, column: Column) -> bool:
     return True
 
 
-def _is_count(claim: Claim, evidence: Evidence) -> bool:
+def _is_count(claim: Claim, evidence: Known) -> bool:
     answer = evidence.answer
     count = len(answer.rows)
     if claim.noun == "#":
@@ -175,33 +210,27 @@ def _is_count(claim: Claim, evidence: Evidence) -> bool:
     return not answer.truncated and claim.value in set(_group_counts(claim, evidence))
 
 
-def _group_counts(claim: Claim, evidence: Evidence) -> Iterator[int]:
+def _group_counts(claim: Claim, evidence: Known) -> Iterator[int]:
     """How many rows have a value that the sentence names; how many values there are, if it says different ones."""
     sentence = claim.sentence.casefold()
-    rows = evidence.answer.rows
-    for index in range(len(evidence.answer.columns)):
-        counted: dict[Cell, int] = {}
-        for row in rows:
-            counted[row[index]] = counted.get(row[index], 0) + 1
+    for counted in evidence.counted:
         if _DISTINCT.search(claim.sentence):
             yield len(counted)
-        yield from (
-            n for cell, n in counted.items() if isinstance(cell, str) and len(cell) > 1 and cell.casefold() in sentence
-        )
+        if len(counted) <= MAX_NAMED:
+            named = {cell: n for cell, n in counted.items() if isinstance(cell, str) and len(cell) > 1}
+            yield from (n for cell, n in named.items() if cell.casefold() in sentence)
 
 
-def _names_fewer(claim: Claim, evidence: Evidence) -> bool:
+def _names_fewer(claim: Claim, evidence: Known) -> bool:
     """Whether the words around a number name a value that only some of the rows have."""
     if evidence.answer.total == claim.value and evidence.answer.truncated:
         return False
     around = _clause(claim).casefold()
-    rows = evidence.answer.rows
-    for index, column in enumerate(evidence.answer.columns):
-        cells = [row[index] for row in rows]
-        repeated = len(set(cells)) < len(cells) and column not in evidence.answer.untrusted
-        if repeated and any(
-            isinstance(c, str) and len(c) > 1 and c.casefold() in around and cells.count(c) < len(cells) for c in cells
-        ):
+    count = len(evidence.answer.rows)
+    for column, counted in zip(evidence.answer.columns, evidence.counted, strict=True):
+        if len(counted) in (count, 1) or len(counted) > MAX_NAMED or column in evidence.answer.untrusted:
+            continue
+        if any(isinstance(cell, str) and len(cell) > 1 and cell.casefold() in around for cell in counted):
             return True
     return False
 
@@ -233,7 +262,7 @@ def _is_reckoned(claim: Claim, columns: list[Column], *, truncated: bool) -> boo
     return False
 
 
-def _is_compared(claim: Claim, columns: list[Column], evidence: Evidence) -> bool:
+def _is_compared(claim: Claim, columns: list[Column], evidence: Known) -> bool:
     if claim.dimension in ("%", "times") and any(
         _equal_ratio(claim, above, below) for above, below in _pairs(columns, evidence, ratios=True)
     ):
@@ -244,7 +273,7 @@ def _is_compared(claim: Claim, columns: list[Column], evidence: Evidence) -> boo
     return any(_equal(claim, abs(above - below), unsigned=True) for above, below in pairs)
 
 
-def _pairs(columns: list[Column], evidence: Evidence, *, ratios: bool) -> Iterator[tuple[float, float]]:
+def _pairs(columns: list[Column], evidence: Known, *, ratios: bool) -> Iterator[tuple[float, float]]:
     """Numbers that may be compared: two of one row and dimension, the ends and extremes of a column, two of few rows."""
     for column in columns:
         values = column.values
@@ -276,7 +305,7 @@ def _equal_ratio(claim: Claim, above: float, below: float) -> bool:
     return any(_equal(claim, each * factor, unsigned=True) for each in found)
 
 
-def _is_span(claim: Claim, evidence: Evidence, columns: list[Column]) -> bool:
+def _is_span(claim: Claim, evidence: Known, columns: list[Column]) -> bool:
     """A duration: of the range that was looked at, or between two times of a row or the first and last of a column."""
     if claim.dimension != "ns":
         return False
@@ -299,22 +328,22 @@ def _is_span(claim: Claim, evidence: Evidence, columns: list[Column]) -> bool:
     return False
 
 
-def _is_in_text(claim: Claim, evidence: Evidence) -> bool:
+def _is_in_text(claim: Claim, evidence: Known) -> bool:
     """A number that stands as it is in a text of the evidence, with the same unit, such as 404 in a line of a log."""
     if claim.dimension == "plain" and (claim.scale != 1 or claim.value != int(claim.value)):
         return False
     shown = re.escape(claim.text.strip("` "))
     pattern = re.compile(rf"(?<![\d.,A-Za-z]){shown}(?![\d%A-Za-z]|[.,]\d)")
-    return any(pattern.search(cell) for row in evidence.answer.rows for cell in row if isinstance(cell, str))
+    return any(pattern.search(text) for text in evidence.texts)
 
 
-def _across(claim: Claim, one: Evidence, other: Evidence) -> bool:
+def _across(claim: Claim, one: Known, other: Known) -> bool:
     """A difference or share between two pieces of evidence, each of few rows."""
     if len(one.answer.rows) > 3 or len(other.answer.rows) > 3:
         return False
     is_ratio = claim.dimension in ("%", "times")
-    for before in columns_of(one):
-        for after in columns_of(other):
+    for before in one.columns:
+        for after in other.columns:
             if before.name != after.name or before.dimension != after.dimension:
                 continue
             pairs = [(a, b) for a in after.values for b in before.values]
@@ -326,12 +355,11 @@ def _across(claim: Claim, one: Evidence, other: Evidence) -> bool:
     return False
 
 
-def _time(claim: Claim, evidence: Evidence) -> bool:
+def _time(claim: Claim, evidence: Known) -> bool:
     answer = evidence.answer
-    moments = [value for column in columns_of(evidence) if column.dimension == "epoch" for value in column.values]
+    moments = [value for column in evidence.columns if column.dimension == "epoch" for value in column.values]
     moments += [float(each) for each in (answer.from_ns, answer.to_ns) if each is not None]
-    texts = [cell for row in answer.rows for cell in row if isinstance(cell, str)]
-    if claim.text.strip() and any(claim.text.removesuffix(" UTC") in text for text in texts):
+    if claim.text.strip() and any(claim.text.removesuffix(" UTC") in text for text in evidence.texts):
         return True
     return any(_is_moment(claim, each) for each in moments)
 
@@ -345,24 +373,11 @@ def _is_moment(claim: Claim, moment: float) -> bool:
     return -1 <= moment - claim.value < max(claim.ulp, 1)
 
 
-def _name(claim: Claim, evidence: Evidence) -> bool:
+def _name(claim: Claim, evidence: Known) -> bool:
     """A name of the evidence: a cell (as it is or as it is shown), a part of one that stands by itself, a column, the tool."""
     wanted = claim.noun.casefold()
-    answer = evidence.answer
-    cells = [
-        str(cell) for row in answer.rows for cell in row if isinstance(cell, str | int) and not isinstance(cell, bool)
-    ]
-    known = [
-        *cells,
-        *(code_span(cell)[1:-1] for cell in cells),
-        *answer.columns,
-        evidence.tool,
-        *_texts_in(answer.arguments),
-    ]
-    whole = re.compile(
-        rf"(?<![\w]){re.escape(wanted)}(?![\w])" if wanted[:1].isalnum() else rf"{re.escape(wanted)}(?![\w])"
-    )
-    return any(whole.search(each.casefold()) for each in known)
+    before = r"(?<![\w])" if wanted[:1].isalnum() else ""
+    return wanted in evidence.names and re.search(rf"{before}{re.escape(wanted)}(?![\w])", evidence.names) is not None
 
 
 def _texts_in(value: object) -> Iterator[str]:
@@ -376,12 +391,12 @@ def _texts_in(value: object) -> Iterator[str]:
             yield from _texts_in(each)
 
 
-def _none(claim: Claim, evidence: Evidence) -> bool:
+def _none(claim: Claim, evidence: Known) -> bool:
     """That there is none: no rows, or a nought in what is named so."""
     answer = evidence.answer
     if not answer.rows:
         return not answer.truncated and not is_blind(evidence)
-    columns = [column for column in columns_of(evidence) if column.dimension != "epoch"]
+    columns = [column for column in evidence.columns if column.dimension != "epoch"]
     if not columns:
         return False
     if all(value == 0 for column in columns for value in column.values):
@@ -406,7 +421,7 @@ def _words_of(row: Sequence[Cell]) -> list[str]:
     return [word for cell in row if isinstance(cell, str) for word in re.findall(r"[a-z]{3,}", cell.lower())]
 
 
-def is_blind(evidence: Evidence) -> bool:
+def is_blind(evidence: Known) -> bool:
     """Whether there are no rows because something could not be read: then there may be anything."""
     answer = evidence.answer
     return not answer.rows and any(_NOT_READ.search(note) for note in answer.notes)

@@ -5,7 +5,7 @@ What does not hold stays legible, struck out: a reader sees what was claimed, an
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from intact.assist.answers import Evidence
 from intact.assist.asking import Asker, Language, Question
@@ -14,7 +14,7 @@ from intact.assist.expert import Report
 from intact.assist.phrases import phrase
 from intact.assist.rendering import render
 from intact.assist.verify.again import holding
-from intact.assist.verify.backing import backs
+from intact.assist.verify.backing import Known, backs
 from intact.assist.verify.claims import Claim, claims_in
 from intact.assist.verify.constants import is_constant
 
@@ -44,6 +44,11 @@ class Grounds:
     question: Question
     evidence: Mapping[str, Evidence]  # that was found
     holds: Mapping[str, Evidence]  # of it, what is the same a second time
+
+    known: Mapping[str, Known] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", {name: Known(each) for name, each in self.holds.items() if _is_read(each)})
 
     @property
     def language(self) -> Language:
@@ -100,11 +105,11 @@ def check_text(text: str, on: Grounds) -> Checked:
 def _holds(claim: Claim, on: Grounds) -> bool:
     if claim.kind == "citation":
         return claim.noun in on.holds
-    cited = [on.holds[each] for each in claim.cited if each in on.holds and _is_read(on.holds[each])]
+    cited = [on.known[each] for each in claim.cited if each in on.known]
     if backs(claim, cited):
         return True
     if claim.kind == "name":
-        anywhere = [] if claim.cited else [each for each in on.holds.values() if _is_read(each)]
+        anywhere = [] if claim.cited else list(on.known.values())
         return backs(claim, anywhere) or _is_asked_name(claim, on.question.text)
     if claim.kind == "none":
         return False
