@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=20_000)  # the machine may be busy with more
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: scripts/setup.sh installs it")
 
 
