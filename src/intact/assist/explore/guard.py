@@ -48,7 +48,7 @@ class _Counts:
     same: dict[str, int] = field(default_factory=dict)
     must_answer: bool = False
     used: str = ""
-    failed: set[str] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)  # places: two may have one name
 
 
 class Guard(AgentMiddleware[Any, Any, Any]):
@@ -78,8 +78,8 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         else:
             request = request.override(tools=list(self._toolbox.listed))
         failed = ""
-        for model in self._models:
-            if model.name in self._counts.failed:
+        for place, model in enumerate(self._models):
+            if place in self._counts.failed:
                 continue
             self._case.spent.model_calls += 1
             began = time.perf_counter()
@@ -89,7 +89,7 @@ class Guard(AgentMiddleware[Any, Any, Any]):
             except Exception as error:  # whatever a model's library raises: the next one is asked
                 _LOG.warning("the model %s failed: %s", model.name, type(error).__name__)
                 failed = type(error).__name__
-                self._counts.failed.add(model.name)
+                self._counts.failed.add(place)
                 self._tell(model, began, error_type=failed)
                 continue
             self._tell(model, began, response=response)
