@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 
 from intact.model.errors import IntactError, UsageError
+from intact.model.facts import HostMetric
 from intact.query.row_limits import Reader, Role
 from intact.query.sql import OWNER, check, run_sql, run_sql_arrow
 from intact.store.database import Database
+from intact.store.measurements import insert_measurements
 from intact.store.runs import DataDirectory
 from intact.store.tables import BY_NAME, TABLES
 from tests.query.test_sql import HOSTILE, OUT
@@ -114,6 +116,25 @@ def test_a_reader_sees_the_rows_of_its_tenant_and_role(database: Database, reade
     assert names(database, reader, "SELECT stage FROM loss WHERE run_id IN (SELECT run_id FROM run)") == sorted(seen)
     content = run_sql(database, "SELECT input_messages FROM llm_content", reader=reader).rows
     assert sorted(row[0] for row in content) == ([] if reader is AUDITOR else sorted(seen))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "seen"),
+    [(None, ["1", "2"]), (("1",), ["1"]), (("2", "1"), ["1", "2"]), ((), []), (("x') OR 1 --",), []), (("3",), [])],
+)
+def test_measurements_are_those_of_the_hosts_of_a_reader(
+    database: Database, hosts: tuple[str, ...] | None, seen: list[str]
+) -> None:
+    reader = Reader(role=Role.ADMIN, tenant_id=3, hosts=hosts)
+    when = 1_900_000_000_000_000_000
+    metrics = [HostMetric(id=n, name=f"{n}", value=1.0, unit="%", at_ns=when, labels={"host": f"{n}"}) for n in (1, 2)]
+    insert_measurements(database, metrics, tenant_id=3)
+    for sql in (
+        "SELECT DISTINCT name FROM host_metric", "SELECT DISTINCT m.name FROM event.host_metric AS m WHERE 1 OR 1",
+        "WITH x AS (SELECT * FROM host_metric) SELECT DISTINCT name FROM x", "SELECT any(name) FROM host_metric GROUP BY name",
+        "SELECT DISTINCT name, 'web-1' AS labels FROM host_metric", "SELECT name FROM host_metric GROUP BY name, labels",
+    ):  # fmt: skip
+        assert names(database, reader, sql) == seen, sql
 
 
 # ways to name a table; each has to be limited or refused

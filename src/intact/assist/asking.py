@@ -23,7 +23,9 @@ class Asker:
 
     def reader(self, language: Language = Language.EN) -> Reader:
         """The same as the query layer knows it."""
-        return Reader(role=self.role, tenant_id=self.tenant_id, run_ids=self.run_ids, language=language.value)
+        return Reader(
+            role=self.role, tenant_id=self.tenant_id, run_ids=self.run_ids, hosts=self.hosts, language=language.value
+        )
 
     def may_see_host(self, host: str) -> bool:
         return self.hosts is None or host in self.hosts

@@ -13,8 +13,10 @@ from intact.store.tables import BY_NAME, DATABASE
 # the right side of these is a table where it is a name
 _MEMBERSHIP = frozenset({"in", "notin", "nullin", "notnullin", "globalin", "globalnotin"})
 _DIALOGUE = ("llm_content", "answer")
+_MEASUREMENTS = "host_metric"
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 MAX_RUNS = 1_000
+MAX_HOSTS = 1_000
 
 
 class Role(StrEnum):
@@ -31,6 +33,7 @@ class Reader:
     role: Role = Role.OWNER
     tenant_id: int = 1
     run_ids: tuple[str, ...] = ()  # of a member
+    hosts: tuple[str, ...] | None = None  # whose measurements are shown; None: every host's
     language: str = "en"
 
     def __post_init__(self) -> None:
@@ -38,6 +41,8 @@ class Reader:
             raise UsageError(f"there is no tenant {self.tenant_id}")
         if len(self.run_ids) > MAX_RUNS or not all(_RUN_ID.fullmatch(run) for run in self.run_ids):
             raise UsageError("these are not ids of runs, or too many")
+        if len(self.hosts or ()) > MAX_HOSTS:
+            raise UsageError("these are too many hosts")
 
     @property
     def is_limited(self) -> bool:
@@ -54,6 +59,11 @@ class Reader:
             runs = [exp.Literal.string(run) for run in self.run_ids]
             member = exp.In(this=exp.column("run_id"), expressions=runs) if runs else exp.false()
             shown = exp.and_(shown, member)
+        if self.hosts is not None and table == _MEASUREMENTS:
+            labels = [exp.column("labels"), exp.Literal.string("host")]
+            host = exp.Anonymous(this="JSONExtractString", expressions=labels)
+            named = [exp.Literal.string(name) for name in self.hosts]
+            shown = exp.and_(shown, exp.In(this=host, expressions=named) if named else exp.false())
         return shown
 
     def conditions(self) -> Mapping[str, str]:

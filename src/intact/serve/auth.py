@@ -25,7 +25,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TOKEN = re.compile(r"intact_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _RUN = re.compile(r"[\w-]{1,64}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-MAX_NAMED = 12_000  # characters of runs and hosts: they travel in a header
+MAX_NAMED = 16_000  # characters of runs and hosts, each with what stands around it: they travel in a header
+_AROUND = 4
+MAX_COUNT = 1_000  # of either: a reader of the query room takes no more
 _MAX_FILE = 4 << 20
 
 
@@ -46,7 +48,9 @@ class User:
 
     def reader(self, language: str = "en") -> Reader:
         """The same as the query layer knows it."""
-        return Reader(role=ROLES[self.role], tenant_id=self.tenant_id, run_ids=self.run_ids, language=language)
+        return Reader(
+            role=ROLES[self.role], tenant_id=self.tenant_id, run_ids=self.run_ids, hosts=self.hosts, language=language
+        )
 
     def may_see_run(self, run_id: str) -> bool:
         """Whether it is one of those that are shown, if it is of the tenant."""
@@ -186,7 +190,7 @@ def check_user(user: User) -> None:
         raise UsageError("these are not ids of runs; intact runs lists them")
     if not all(isinstance(host, str) and _HOST.fullmatch(host) for host in hosts):
         raise UsageError("these are not names of hosts")
-    if sum(map(len, (*user.run_ids, *hosts))) > MAX_NAMED:
+    if max(len(user.run_ids), len(hosts)) > MAX_COUNT or sum(len(name) + _AROUND for name in (*user.run_ids, *hosts)) > MAX_NAMED:
         raise UsageError("too many runs or hosts for one user")
     if user.role == MEMBER and not user.run_ids:
         raise UsageError("a member sees the runs that are told; give --run ID")

@@ -76,6 +76,14 @@ def test_not_there_and_not_yours_are_the_same_words(parts: Parts, name: str) -> 
         assert str(missing.value) == NOT_THERE
 
 
+@pytest.mark.parametrize("name", LIVE)
+@pytest.mark.parametrize("hosts", [[], ["here"], ["localhost"]])
+def test_this_machine_is_that_of_the_first_tenant(parts: Parts, name: str, hosts: list[str]) -> None:
+    with pytest.raises(ToolRefused) as refused:
+        call(parts, name, Asker(name="2/me", tenant_id=2), hosts=hosts)
+    assert str(refused.value) == NOT_THERE
+
+
 def test_this_host_has_several_names(parts: Parts) -> None:
     for name in ("here", "localhost", "127.0.0.1", "本机"):
         assert call(parts, "system_space", hosts=[name]).arguments["hosts"] == ["here"]

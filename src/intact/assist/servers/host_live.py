@@ -21,6 +21,7 @@ from intact.model.host import Part, Sampling, Unread, Within
 NOT_THERE = "there is no such host, or it is not yours; of other hosts only what was measured can be asked for"
 NO_READING = "there is no such reading any more, or it is not yours"
 MAX_READING_BYTES = 16 << 20  # unpacked
+HOME_TENANT = 1  # whose machine this one is: that of its measurements (store.measurements); of others, only what was measured
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "local", "本机", "this", "this host"})
 _SAMPLING: TypeAdapter[Sampling] = TypeAdapter(Sampling)
 
@@ -75,10 +76,14 @@ def hosts_of(parts: Parts, asker: Asker, given: list[str]) -> tuple[bool, tuple[
         ToolRefused: one of them may not be seen; that one is not there is said in the same words.
     """
     name = reader_of(parts).name
+    is_home = asker.tenant_id == HOME_TENANT
+    if not is_home and (not given or any(host.lower() in _LOCAL for host in given)):
+        raise ToolRefused(NOT_THERE)
     wanted = [name if host.lower() in _LOCAL else host for host in given] or [name]
     if not all(asker.may_see_host(host) for host in wanted):
         raise ToolRefused(NOT_THERE)
-    return name in wanted, tuple(dict.fromkeys(host for host in wanted if host != name))
+    others = tuple(dict.fromkeys(host for host in wanted if not is_home or host != name))
+    return is_home and name in wanted, others
 
 
 def looked(
