@@ -7,7 +7,7 @@ gives is bound as a parameter.
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -67,6 +67,9 @@ class Rows:
     names: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     truncated: bool
+
+
+Asking: TypeAlias = Callable[[Database, Scope], Rows]
 
 
 def chosen_runs(

@@ -1,7 +1,7 @@
 """What the tools over recorded runs share: the range and runs of a call made absolute, and rows as an answer."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
@@ -11,10 +11,8 @@ from intact.assist.asking import Asker
 from intact.assist.tool import Arguments, Parts, ToolRefused
 from intact.model.errors import IntactError
 from intact.query.dialogue import run_rows
-from intact.query.scope import MAX_RUNS, Rows, Scope, chosen_runs
-from intact.store.database import Database
+from intact.query.scope import MAX_RUNS, Asking, Rows, Scope, chosen_runs
 
-Question = Callable[[Database, Scope], Rows]
 Values: TypeAlias = Mapping[str, str | int | bool]
 Run = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Time = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
@@ -65,7 +63,20 @@ _FOREIGN = frozenset(
             "tools",
             "agent",
         ),
-        *("agents", "agent_names", "name", "host", "model", "models", "provider", "server", "called_as", "address", "error", "reason"),
+        *(
+            "agents",
+            "agent_names",
+            "name",
+            "host",
+            "model",
+            "models",
+            "provider",
+            "server",
+            "called_as",
+            "address",
+            "error",
+            "reason",
+        ),
         *("title", "message", "note", "problem", "rule", "value", "label"),
     }
 )
@@ -94,7 +105,7 @@ def answered(
     parts: Parts,
     asker: Asker,
     given: Ranged,
-    question: Question,
+    question: Asking,
     *,
     values: Values | None = None,
 ) -> ToolAnswer:
