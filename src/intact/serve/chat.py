@@ -110,10 +110,16 @@ def _add_asking(routes: APIRouter, service: Service) -> None:
             return handle
 
     routes.add_api_route(
-        "/chat", chat, methods=["POST"], responses=_STREAM, response_class=EventStream, route_class_override=AskRoute
+        "/chat",
+        chat,
+        methods=["POST"],
+        status_code=200,
+        responses=_STREAM,
+        response_class=EventStream,
+        route_class_override=AskRoute,
     )
 
-    @routes.post("/agent", responses={**_STREAM, 409: _TAKEN}, response_class=EventStream)
+    @routes.post("/agent", status_code=200, responses={**_STREAM, 409: _TAKEN}, response_class=EventStream)
     async def agent(request: Request, body: AgUiBody, last_event_id: LastEvent = None) -> Response:
         """An AG-UI run; sent again with the same runId and `Last-Event-ID` it goes on after that event."""
         asker, responses = asker_of(request), assistant_of(service).responses
@@ -127,7 +133,7 @@ def _add_asking(routes: APIRouter, service: Service) -> None:
 
 
 def _add_following(routes: APIRouter, service: Service) -> None:
-    @routes.get("/chat/{response_id}", responses=_STREAM, response_class=EventStream)
+    @routes.get("/chat/{response_id}", status_code=200, responses=_STREAM, response_class=EventStream)
     async def listen(
         request: Request,
         response_id: Identity,
