@@ -80,6 +80,7 @@ class Connection:
     make: Callable[[], Client]
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _client: Client | None = None
+    _opening: "asyncio.Task[Client] | None" = None
 
     async def ask(self, asker: Asker, timeout_s: float, work: Callable[[Client], Awaitable[T]]) -> T:
         """What the client gives while it asks in the name of the asker.
@@ -105,6 +106,9 @@ class Connection:
 
     async def close(self) -> None:
         async with self._lock:
+            if self._opening is not None:
+                self._opening.cancel()
+                await asyncio.wait([self._opening])
             await self._leave()
 
     async def _try(self, asker: Asker, work: Callable[[Client], Awaitable[T]]) -> T:
@@ -123,12 +127,22 @@ class Connection:
 
     async def _use(self) -> Client:
         async with self._lock:
-            if self._client is None or not self._client.is_connected():
-                await self._leave()
-                client = self.make()
-                await client.__aenter__()
-                self._client = client
-            return self._client
+            if self._client is not None and self._client.is_connected():
+                return self._client
+            await self._leave()
+            if self._opening is None or self._opening.done():
+                self._opening = asyncio.create_task(self._open())
+                # a failure is told to who waits; nobody may be waiting any more
+                self._opening.add_done_callback(lambda done: done.cancelled() or done.exception())
+            opening = self._opening
+        # One who waits no longer ends nothing: a slow start goes on for whoever asks next.
+        return await asyncio.shield(opening)
+
+    async def _open(self) -> Client:
+        client = self.make()
+        await client.__aenter__()
+        self._client = client
+        return client
 
     async def _leave(self) -> None:
         client, self._client = self._client, None

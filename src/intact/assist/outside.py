@@ -19,6 +19,7 @@ from intact.assist.settings import McpSettings
 from intact.model.errors import UsageError
 
 LIST_S = 5.0
+START_S = 30.0
 MAX_RESPONSE = 4 << 20
 MAX_CELL = 2_000
 MAX_COLUMNS = 50
@@ -193,7 +194,7 @@ def _client(name: str, settings: McpSettings, signer: Signer) -> Client:
         transport = StreamableHttpTransport(
             settings.url, headers=dict(settings.headers), auth=identity, httpx_client_factory=_http
         )
-    return Client(transport, name=f"intact-{name}", cache=False, init_timeout=LIST_S)
+    return Client(transport, name=f"intact-{name}", cache=False, init_timeout=START_S)
 
 
 def _http(**settings: Any) -> Any:
