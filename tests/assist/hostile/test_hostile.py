@@ -120,6 +120,14 @@ def errors_of_tools(pool: Pool, planted: list[str], guarded: bool) -> tuple[Expe
     return expert(pass_on, tools=("other.list",)), {}
 
 
+def errors_of_queries(pool: Pool, planted: list[str], guarded: bool) -> tuple[Expert, dict[str, Any]]:
+    def fail(asker: Asker, arguments: dict[str, Any]) -> ToolAnswer:
+        raise ToolFailed(f"Cannot parse string '{' '.join(planted)}' as Int64")
+
+    pool.add("query.sql" if guarded else "host.query", fail)
+    return expert(pass_on, tools=("query.sql" if guarded else "host.query",)), {}
+
+
 def descriptions_of_tools(pool: Pool, planted: list[str], guarded: bool) -> tuple[Expert, dict[str, Any]]:
     properties = {f"p{n}": {"type": "string", "description": text, "enum": [text]} for n, text in enumerate(planted)}
     properties |= {text: {"type": "string"} for text in planted}
@@ -149,6 +157,7 @@ CARRIERS: dict[str, Plant] = {
     "names of columns": names_of_columns,
     "aliases of queries": aliases_of_queries,
     "errors of other servers": errors_of_tools,
+    "errors of queries": errors_of_queries,
     "descriptions and schemas": descriptions_of_tools,
     "earlier answers": earlier_answers,
 }

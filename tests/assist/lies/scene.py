@@ -64,13 +64,20 @@ CUT = _evidence(
 )  # fmt: skip
 WRITTEN = Evidence(id="e9", tool="query.sql", answer=ToolAnswer(
     query="SELECT 777 AS errors", arguments={}, columns=("errors",), rows=((777,),)))  # fmt: skip
+HALF_WRITTEN = Evidence(id="e14", tool="query.sql", answer=ToolAnswer(
+    query="", arguments={"sql": "SELECT 888 AS errors, 'web-8' AS host, count() AS n, 7 + 992 AS more FROM call"},
+    columns=("errors", "host", "n", "more"), rows=((888, "web-8", 31, 999),)))  # fmt: skip
+NESTED_SQL = "WITH x AS (SELECT 555 AS errors) SELECT errors FROM x"
+NESTED = Evidence(id="e15", tool="query.sql", answer=ToolAnswer(
+    query="", arguments={"sql": NESTED_SQL}, columns=("errors",), rows=((555,),)))  # fmt: skip
 BEFORE = _evidence(10, "host.metric", "load", (2.5,))
 AFTER = _evidence(11, "host.metric", "load", (10.0,))
 
 BLIND = _evidence(12, "host.services", "service state", notes=("not read: service manager",))
 
 FOUND = {each.id: each for each in (
-    SPACE, PROCESSES, COST, NO_ERRORS, ERRORS, RUN, ALTERED, CUT, WRITTEN, BEFORE, AFTER, BLIND)}  # fmt: skip
+    SPACE, PROCESSES, COST, NO_ERRORS, ERRORS, RUN, ALTERED, CUT, WRITTEN, BEFORE, AFTER, BLIND,
+    HALF_WRITTEN, NESTED)}  # fmt: skip
 HOLDS = {name: each for name, each in FOUND.items() if name != "e7"}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolC
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 
-from intact.assist.case import WorkingCase, call_key
+from intact.assist.case import OfferedTool, WorkingCase, call_key
 from intact.assist.events import ModelCalled
 from intact.assist.expert import ToolFailed
 from intact.assist.explore.reading import as_json
@@ -23,6 +24,9 @@ from intact.assist.phrases import phrase
 _LOG = logging.getLogger("intact.assist")
 
 MAX_SAME = 2  # the same call: the second time it is told, the third time the model has to answer
+MAX_WORDS = 8  # of a query, that an error names
+NO_ANSWER = "the tool gave no answer to these arguments"
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}")
 LAST_WORDS = "Answer now with the evidence you have. No tool can be called any more."
 WARNED = "you made this call before; its evidence is the same"
 
@@ -124,9 +128,7 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         try:
             evidence = await self._case.call(offered.full_name, **{str(key): value for key, value in resolved.items()})
         except ToolFailed as error:
-            # what a tool of others says, or of ours about a text of others, is not told
-            told = str(error) if offered.is_ours and not had_handles else "the tool gave no answer to these arguments"
-            return {"error": told}, False
+            return {"error": _told(str(error), offered, arguments, had_handles=had_handles)}, False
         except TypeError:
             return {"error": "these are not arguments of the tool"}, False
         named = (
@@ -175,6 +177,19 @@ class Guard(AgentMiddleware[Any, Any, Any]):
                 error_type=error_type,
             )
         )
+
+
+def _told(error: str, offered: OfferedTool, arguments: dict[str, Any], *, had_handles: bool) -> str:
+    """What a model is told of an error: the words of ours. What a tool of others says is not told, nor what one of ours says
+    about a text of others, nor what the engine says of a query, which may quote cells: of that, only words of the query.
+    """
+    if not offered.is_ours or had_handles:
+        return NO_ANSWER
+    if not offered.full_name.startswith("query."):
+        return error
+    words = set(_WORD.findall(str(arguments.get("sql", ""))))
+    named = [word for word in dict.fromkeys(_WORD.findall(error)) if word in words][:MAX_WORDS]
+    return f"the query failed; of its words the error names: {', '.join(named) or 'none'}"
 
 
 def _without_calls(response: ModelResponse[Any]) -> ModelResponse[Any]:

@@ -17,10 +17,7 @@ from intact.assist.verify.again import holding
 from intact.assist.verify.backing import Known, backs
 from intact.assist.verify.claims import Claim, claims_in
 from intact.assist.verify.constants import is_constant
-
-# Evidence of a query that reads no table is what its writer wrote into it.
-_SELECTED = re.compile(r"\bfrom\b", re.IGNORECASE)
-_QUERIES = "query."
+from intact.assist.verify.hollow import read_part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +45,8 @@ class Grounds:
     known: Mapping[str, Known] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "known", {name: Known(each) for name, each in self.holds.items() if _is_read(each)})
+        read = {name: read_part(each) for name, each in self.holds.items()}
+        object.__setattr__(self, "known", {name: Known(each) for name, each in read.items() if each is not None})
 
     @property
     def language(self) -> Language:
@@ -114,10 +112,6 @@ def _holds(claim: Claim, on: Grounds) -> bool:
     if claim.kind == "none":
         return False
     return any(_same(claim, other) for other in claims_in(on.question.text) if other.kind == claim.kind)
-
-
-def _is_read(evidence: Evidence) -> bool:
-    return not evidence.tool.startswith(_QUERIES) or _SELECTED.search(evidence.answer.query) is not None
 
 
 def _same(claim: Claim, other: Claim) -> bool:
