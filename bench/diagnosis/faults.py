@@ -215,6 +215,12 @@ def io_hog(stage: Stage) -> Expected:
 def stuck_process(stage: Stage) -> Expected:
     process = stage.run(SLEEPER)
     os.kill(process.pid, signal.SIGSTOP)
+    deadline = time.monotonic() + 5  # on a busy machine it takes a moment until it stops
+    while (
+        Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.01)
     return {("stuck_process", stage.label(process))}
 
 

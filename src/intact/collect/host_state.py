@@ -132,7 +132,9 @@ class _Looking:
 
     def end(self, pool: ThreadPoolExecutor, services: "Future[Look[Service]] | None") -> Sampling:
         now_ns = time.time_ns()
-        logs = pool.submit(self._logs.read, now_ns) if Part.LOGS in self._parts else None
+        wants_logs = Part.LOGS in self._parts
+        # Only the logs of the whole machine are asked of other programs, for which it is worth to wait elsewhere.
+        logs = pool.submit(self._logs.read, now_ns) if wants_logs and self._within.is_all else None
         mounts: Look[Mount] = read_mounts(self._within) if Part.SPACE in self._parts else Look(rows=())
         self._unread += [*self._process_unread, *mounts.unread]
         made = Sampling(
@@ -145,8 +147,8 @@ class _Looking:
         )
         if self._first is not None:
             made = self._with_descriptors(made, self._first, self._ends())
-        if logs is not None:
-            told = logs.result()
+        if wants_logs:
+            told = self._logs.read(now_ns) if logs is None else logs.result()
             self._unread += told.unread
             made = replace(made, troubles=told.rows, logs=self._logs.sources)
         if services is not None:
