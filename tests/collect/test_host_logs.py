@@ -1,5 +1,6 @@
 """Lines of logs by kind, time and endpoint; only what is new or of now counts as recent."""
 
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,3 +112,13 @@ def test_a_log_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(reader, "_tail", refused)
     assert [each.what for each in reader.read(NOW).unread] == [Unreadable.LOG_FILE]
+
+
+def test_a_pipe_or_a_link_in_the_place_of_a_log_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("fatal error: of somebody else\n")
+    os.mkfifo(tmp_path / "pipe.log")
+    (tmp_path / "link.log").symlink_to(tmp_path / "private")
+    look = LogReader(Within(paths=(str(tmp_path),))).read(NOW)
+    assert look.rows == ()
+    assert {each.what for each in look.unread} == {Unreadable.LOG_FILE}
+    assert LogReader(Within(paths=(str(tmp_path / "private"),))).read(NOW).rows == ()

@@ -4,10 +4,12 @@ A log is text written by whoever wished to: of it only counts, kinds, and a boun
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -161,8 +163,11 @@ class LogReader:
         return Look(rows=tuple(rows), unread=tuple(unread))
 
     def _tail(self, path: Path) -> tuple[list[_Line], int]:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with open(path, "rb", opener=_opener) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):  # a pipe that somebody put in the place of a file
+                raise OSError(errno.EINVAL, "no file")
+            size = status.st_size
             begin = max(size - TAIL_BYTES, 0)
             file.seek(begin)
             data = file.read(TAIL_BYTES)
@@ -263,9 +268,15 @@ def _source(name: str, size: int, changed_ns: int | None, lines: list[_Line], no
     return LogSource(source=name, bytes=size, lines=len(lines), changed_ns=changed_ns, lines_a_minute=rate)
 
 
+def _opener(path: str, flags: int) -> int:
+    """Open what is there under the name itself, and wait for nobody: what a link stands for is no log of this place."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def _log_files(top: Path) -> Iterator[Path]:
     if top.is_file():
-        yield top
+        if _LOG_NAME.fullmatch(top.name):
+            yield top
         return
     entries = 0
     base = len(top.parts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from intact.collect.masking import masked
+from intact.collect.masking import masked_command
 from intact.model.host import CgroupState, Look, ProcessState, Unread, Unreadable, Within
 
 MOST_PROCESSES = 20_000
@@ -251,8 +251,8 @@ def _identity(stat: _Stat) -> _Identity:
     cpus = os.cpu_count() or 1
     uid = os.stat(f"/proc/{stat.pid}").st_uid
     with contextlib.suppress(OSError):
-        words = _small(f"/proc/{stat.pid}/cmdline").rstrip(b"\0").split(b"\0")
-        argv = masked(b" ".join(words)[: 4 * ARGV_CHARACTERS].decode("utf-8", "replace"))[:ARGV_CHARACTERS]
+        words = _small(f"/proc/{stat.pid}/cmdline")[: 4 * ARGV_CHARACTERS].rstrip(b"\0").decode("utf-8", "replace")
+        argv = masked_command(words.split("\0"))[:ARGV_CHARACTERS]
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in _small(f"/proc/{stat.pid}/limits").splitlines():
             if line.startswith(b"Max open files"):

@@ -190,7 +190,10 @@ def check_user(user: User) -> None:
         raise UsageError("these are not ids of runs; intact runs lists them")
     if not all(isinstance(host, str) and _HOST.fullmatch(host) for host in hosts):
         raise UsageError("these are not names of hosts")
-    if max(len(user.run_ids), len(hosts)) > MAX_COUNT or sum(len(name) + _AROUND for name in (*user.run_ids, *hosts)) > MAX_NAMED:
+    if (
+        max(len(user.run_ids), len(hosts)) > MAX_COUNT
+        or sum(len(name) + _AROUND for name in (*user.run_ids, *hosts)) > MAX_NAMED
+    ):
         raise UsageError("too many runs or hosts for one user")
     if user.role == MEMBER and not user.run_ids:
         raise UsageError("a member sees the runs that are told; give --run ID")

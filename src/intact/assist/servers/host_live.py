@@ -21,7 +21,9 @@ from intact.model.host import Part, Sampling, Unread, Within
 NOT_THERE = "there is no such host, or it is not yours; of other hosts only what was measured can be asked for"
 NO_READING = "there is no such reading any more, or it is not yours"
 MAX_READING_BYTES = 16 << 20  # unpacked
-HOME_TENANT = 1  # whose machine this one is: that of its measurements (store.measurements); of others, only what was measured
+HOME_TENANT = (
+    1  # whose machine this one is: that of its measurements (store.measurements); of others, only what was measured
+)
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "local", "本机", "this", "this host"})
 _SAMPLING: TypeAdapter[Sampling] = TypeAdapter(Sampling)
 
