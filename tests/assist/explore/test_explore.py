@@ -8,12 +8,12 @@ import pytest
 
 from intact.assist.answers import ToolAnswer
 from intact.assist.asking import Asker, Language, Message
-from intact.assist.events import Event, ModelCalled, Problem, Step, ToolStarted
+from intact.assist.events import Done, Event, EvidenceFound, ModelCalled, Problem, Step, Token, ToolStarted
 from intact.assist.executor import Executor
 from intact.assist.expert import Case, Report, Statement, ToolFailed, Value
 from intact.assist.explore.guard import ChatModel
 from intact.assist.models import Models
-from tests.assist.executor.scene import Gate, Pool, events_of, expert, gives, question, settings, table
+from tests.assist.executor.scene import Gate, Pool, as_plain, events_of, expert, gives, question, settings, table
 from tests.assist.executor.test_executor import SPACE, done_of, look_at_space, pool_with_space, problems_of, text_of
 from tests.assist.explore.scripted import chat, in_turn, read_by, says
 
@@ -288,3 +288,19 @@ def test_the_report_of_a_playbook_may_be_wordless() -> None:
     events = events_of(executor_of(pool_with_space(), chat(in_turn(says("2 rows [e1]"))), experts=experts), question())
     assert text_of(events) == "2 rows [e1]"
     assert not [event for event in events if isinstance(event, Problem)]
+
+
+@pytest.mark.parametrize("heard", [2, 4, 6, 8])
+def test_an_interrupted_question_goes_on_without_calling_again(heard: int) -> None:
+    calls = (("host_space", {"n": 1}), ("host_space", {"n": 2}))
+    script = [says("", calls[0]), says("", calls[1]), says("It is 97.3% full [e1] [e2].")]
+    pool = pool_with_space()
+    whole = events_of(executor_of(pool, chat(in_turn(*script))), question())
+    told = [event for event in whole if not isinstance(event, Token | Done)][:heard]
+    found = sum(isinstance(event, EvidenceFound) for event in told)
+    pool.calls.clear()
+    again = events_of(executor_of(pool, chat(in_turn(*script))), question(), recorded=as_plain(told))
+    assert text_of(again) == text_of(whole)
+    assert len(pool.calls) == 2 - found + 2, "those not found before, and both once more to verify"
+    ids = [event.evidence.id for event in (*told, *again) if isinstance(event, EvidenceFound)]
+    assert sorted(ids) == ["e1", "e2"]
