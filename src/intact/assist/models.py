@@ -3,6 +3,7 @@
 Nothing is told to anybody but the model that is configured: the tracing of the libraries is switched off for this process.
 """
 
+import asyncio
 import os
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ from intact.assist.settings import AssistSettings, ModelSettings, Provider
 
 RETRIES = 1
 MAX_SMALL = 2_000  # characters of a short answer
+SMALL_S = 8.0  # for one, with everything that is tried again
 
 
 class Models:
@@ -55,7 +57,8 @@ class Models:
         """A short answer of the small model, for titles and the last level of the intent gate."""
         if self._small is None:
             raise LookupError("no model")
-        answer = await self._small.chat.ainvoke(prompt)
+        async with asyncio.timeout(SMALL_S):
+            answer = await self._small.chat.ainvoke(prompt)
         return answer.text[:MAX_SMALL]
 
 
