@@ -133,7 +133,7 @@ def make(name: str) -> Path:
             "MODEL_API_KEY": KEY if name == "demo" else DUMMY_KEY,
         }
         raw = BASE / "raw.capture"
-        intact = [str(BASE / "intact" / ".venv" / "bin" / "python"), "-P", "-m", "intact"]
+        intact = [str(_interpreter()), "-P", "-m", "intact"]
         # Without site packages: those of this machine are nobody's business either.
         command = ["/usr/bin/python3", "-IS", str(agent), *scenario.options, "--prompt", scenario.prompt]
         recording = [
@@ -156,6 +156,17 @@ def make(name: str) -> Path:
     subprocess.run([*intact, "redact", str(renamed), "-o", str(kept)], check=True)
     kept.chmod(0o644)
     return kept
+
+
+def _interpreter() -> Path:
+    """The system's Python with the packages of this checkout: where another one is installed is nobody's business."""
+    made = BASE / "venv"
+    if not made.exists():
+        subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(made)], check=True)
+        (site,) = (made / "lib").glob("python3*/site-packages")
+        (packages,) = (ROOT / ".venv" / "lib").glob("python3*/site-packages")
+        (site / "checkout.pth").write_text(f"{packages}\n{ROOT / 'src'}\n")
+    return made / "bin" / "python"
 
 
 def _rename_host(source: Path, target: Path) -> None:
