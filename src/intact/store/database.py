@@ -160,7 +160,11 @@ class View(Database):
     def __init__(self, database: Database) -> None:  # the lock is the other's
         self.data = database.data
         self._lock = -1
+        self._of = database
         self._connection = database.connect()
+
+    def connect(self) -> Any:
+        return self._of.connect()  # of a store that is lent, the way to whoever lends it
 
 
 def query_arrow(connection: Any, sql: str, parameters: dict[str, Any]) -> pa.Table:
