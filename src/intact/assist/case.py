@@ -65,6 +65,10 @@ class OfferedTool(Protocol):
 class ToolPool(Protocol):
     """All tools of all servers; identity goes with each call. `assist.pool.ToolPool` is one."""
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """One line for each server that does not answer now."""
+
     async def list_tools(self, asker: Asker) -> Sequence[OfferedTool]:
         """Those that the asker may see, in an order that does not change."""
 

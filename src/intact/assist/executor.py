@@ -253,6 +253,8 @@ class _Run:
             line = reason(error, question.language)
             told(Problem(code="tools_failed", message=phrase("tools_failed", question.language, reason=line)))
             tools = {}
+        for line in self.pool.problems:  # of servers that are away: the answer is made without them
+            told(Problem(code="server_away", message=line))
         bounds = self.settings.bounds
         work = Work(pool=self.pool, tools=tools, bounds=bounds, tell=told, ours=self.ours, recorded=told.recorded)
         case = WorkingCase(question, asker, work)

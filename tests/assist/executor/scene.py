@@ -44,6 +44,10 @@ class Pool:
                 name=name, about={}, says=says, arguments=Arguments, run=lambda _parts, _asker, _arguments: table("n")
             )
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return ()
+
     async def list_tools(self, asker: Asker) -> list[Offered]:
         return [offered for offered, _ in self.tools.values()]
 

@@ -57,6 +57,10 @@ class Direct:
         self.parts = parts
         self.tools = {f"{server.name}.{tool.name}": tool for server in SERVERS for tool in tools_of(server)}
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return ()
+
     async def list_tools(self, asker: Asker) -> list[_Offered]:
         return [
             _Offered(full_name=name, about=tool.about[Language.EN], schema=schema(tool.arguments))
