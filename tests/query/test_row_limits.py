@@ -137,6 +137,35 @@ def test_measurements_are_those_of_the_hosts_of_a_reader(
         assert names(database, reader, sql) == seen, sql
 
 
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("tool_call", ("arguments", "arguments_text", "result")), ("mcp_call", ("arguments", "result", "error"))],
+)
+def test_an_auditor_finds_empty_what_was_said_to_tools(
+    database: Database, table: str, columns: tuple[str, ...]
+) -> None:
+    shared = {
+        "run_id": [f"said-{table}"],
+        "revision": pa.array([1], pa.uint64()),
+        "tenant_id": pa.array([4], pa.uint32()),
+    }
+    database.insert(
+        BY_NAME[table], pa.table({**shared, **{name: ["secret words"] for name in columns}}), f"said{table}"
+    )
+    for sql in (
+        f"SELECT * FROM {table}", f"SELECT {', '.join(columns)} FROM event.{table} AS t", f"SELECT t.{columns[0]} FROM {table} t",
+        f"SELECT concat({', '.join(f'toString({each})' for each in columns)}) FROM {table}",
+        f"SELECT count() FROM {table} WHERE toString({columns[0]}) LIKE '%secret%'", f"SELECT COLUMNS('a') FROM {table}",
+        f"WITH x AS (SELECT * FROM {table}) SELECT * FROM x WHERE run_id IN (SELECT run_id FROM {table} WHERE {columns[0]} != '')",
+    ):  # fmt: skip
+        found = str(run_sql(database, sql, reader=Reader(role=Role.AUDITOR, tenant_id=4)).rows)
+        assert "secret words" not in found
+        assert "count" not in sql or found == "[[0]]"
+    assert "secret words" in str(
+        run_sql(database, f"SELECT * FROM {table}", reader=Reader(role=Role.ADMIN, tenant_id=4)).rows
+    )
+
+
 # ways to name a table; each has to be limited or refused
 WAYS = [
     "SELECT * FROM run", "SELECT name FROM event.run", "SELECT r.name FROM `run` AS r", "SELECT run.name FROM run", "SELECT * FROM (SELECT * FROM run)",

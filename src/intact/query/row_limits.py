@@ -14,6 +14,8 @@ from intact.store.tables import BY_NAME, DATABASE
 _MEMBERSHIP = frozenset({"in", "notin", "nullin", "notnullin", "globalin", "globalnotin"})
 _DIALOGUE = ("llm_content", "answer")
 _MEASUREMENTS = "host_metric"
+# columns that tell what was said, which an auditor finds empty
+_SAID = {"tool_call": ("arguments", "arguments_text", "result"), "mcp_call": ("arguments", "result", "error")}
 _RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 MAX_RUNS = 1_000
 MAX_HOSTS = 1_000
@@ -107,7 +109,9 @@ def limit_rows(tree: exp.Expression, reader: Reader) -> exp.Expression:
 def _limited(table: exp.Table, reader: Reader, mentioned: set[str]) -> exp.Expression:
     """A subquery with the allowed rows; columns that are computed are in it where the query mentions them."""
     computed = [column.name for column in BY_NAME[table.name].columns if column.default.startswith("ALIAS")]
-    columns: list[exp.Expression] = [exp.Star()]
+    said = _SAID.get(table.name, ()) if reader.role is Role.AUDITOR else ()
+    empty = [exp.alias_(exp.Literal.string(""), name) for name in said]
+    columns: list[exp.Expression] = [exp.Star(replace=empty) if empty else exp.Star()]
     columns += [exp.column(exp.to_identifier(name, quoted=True)) for name in computed if name in mentioned]
     inner = exp.select(*columns).from_(exp.table_(table.name, db=DATABASE))
     condition = reader.condition(table.name)
