@@ -48,6 +48,7 @@ from intact.store.spool import Spool
 
 LOCK_WAIT_S = 2.0
 MOST_CONNECTIONS = 512
+NOTHING_TAKEN_MS = 60_000
 
 
 def run(
@@ -170,6 +171,8 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
         )[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # of every connection: who takes nothing for so long is given up, so that a few cannot take all places
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, NOTHING_TAKEN_MS)
         listening.bind(address)
         listening.listen(256)  # who asks from now on waits until we answer
     except OSError as error:

@@ -18,6 +18,11 @@ from intact.query.readers import Overloaded
 
 _LOG = logging.getLogger("intact.serve")
 MAX_MESSAGE = 500
+_WHERE = {
+    "session": "GET /api/sessions lists yours",
+    "response": "GET /api/sessions/{id}/messages names them",
+    "server": "POST /mcp has the tools of all",
+}
 
 
 class Refusal(BaseModel):
@@ -47,7 +52,7 @@ class ApiError(Exception):
 
 def not_found(what: str) -> ApiError:
     """For what is not there and for what is another's, in the same words."""
-    return ApiError(404, "not_found", f"there is no such {what}", "GET /api/runs lists what there is")
+    return ApiError(404, "not_found", f"there is no such {what}", _WHERE.get(what, "GET /api/runs lists what there is"))
 
 
 def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -20,7 +20,7 @@ from intact.assist.keep.keep import (
 )
 from intact.serve.assistance import asker_of, assistant_of
 from intact.serve.auth import ADMIN
-from intact.serve.errors import ApiError, json_answer
+from intact.serve.errors import json_answer, not_found
 from intact.serve.paging import Cursor, PageBody, read_cursor, write_cursor
 from intact.serve.service import Service, user_of
 
@@ -148,7 +148,7 @@ def _add_sessions(routes: APIRouter, service: Service) -> None:
         """Forget it, with its messages, answers and feedback."""
         keep, owner = _kept(service, request)
         if not await keep.delete(owner, session_id):
-            raise _no_session()
+            raise not_found("session")
         return Response(status_code=204)
 
     @routes.get("/sessions/{session_id}/messages", responses={200: {"model": MessagesBody}})
@@ -183,7 +183,7 @@ def _add_feedback(routes: APIRouter, service: Service) -> None:
         keep, owner = _kept(service, request)
         said = await keep.rate(owner, response_id, body.rating, comment=body.comment, at_ns=time.time_ns())
         if said is None:
-            raise _no_response()
+            raise not_found("response")
         return json_answer(_feedback(said))
 
     @routes.delete("/responses/{response_id}/feedback", status_code=204)
@@ -191,7 +191,7 @@ def _add_feedback(routes: APIRouter, service: Service) -> None:
         """Take back rating and comment."""
         keep, owner = _kept(service, request)
         if await keep.rate(owner, response_id, None, comment="", at_ns=time.time_ns()) is None:
-            raise _no_response()
+            raise not_found("response")
         return Response(status_code=204)
 
     @routes.get("/feedback/stats", responses={200: {"model": StatsBody}})
@@ -218,7 +218,7 @@ def _kept(service: Service, request: Request) -> tuple[Keep, str]:
 async def _own_session(keep: Keep, owner: str, session_id: str) -> Session:
     found = await keep.session(owner, session_id)
     if found is None:
-        raise _no_session()
+        raise not_found("session")
     return found
 
 
@@ -242,11 +242,3 @@ def _feedback(said: Feedback | None) -> dict[str, Any] | None:
         "comment": said.comment,
         "at_ns": said.at_ns,
     }
-
-
-def _no_session() -> ApiError:
-    return ApiError(404, "not_found", "there is no such session", "GET /api/sessions lists yours")
-
-
-def _no_response() -> ApiError:
-    return ApiError(404, "not_found", "there is no such response", "GET /api/sessions/{id}/messages names them")
