@@ -280,3 +280,35 @@ def test_parameters_that_are_no_values_are_refused(
 def test_a_checked_query_tells_what_will_run(database: Database) -> None:
     assert "tenant_id = 1" in check(database, "SELECT name FROM run", ADMIN)
     assert "tenant_id" not in check(database, "SELECT name FROM run")
+
+
+def test_the_same_text_shows_each_reader_its_own_each_time(database: Database) -> None:
+    """The checks of a text are made once a reader, and connections are kept: neither shows what is another's."""
+    sql = "SELECT run_id FROM run WHERE name != {name:String} ORDER BY run_id"
+    readers = (OWNER, ADMIN, OTHER, MEMBER, NOBODY, AUDITOR)
+    first = [run_sql(database, sql, reader=reader, parameters={"name": ""}).rows for reader in readers]
+    assert first[0] != first[1] != first[2]
+    assert first[4] == []
+    for reader, rows in [*zip(readers, first, strict=True), *zip(reversed(readers), reversed(first), strict=True)]:
+        assert run_sql(database, sql, reader=reader, parameters={"name": ""}).rows == rows
+    with pytest.raises(UsageError):  # a text that is known stays one whose placeholders are of values alone
+        run_sql(database, "SELECT * FROM {name:Identifier}", reader=ADMIN, parameters={"name": "run"})
+    with pytest.raises(IntactError):
+        run_sql(database, sql, reader=ADMIN)
+
+
+def test_a_connection_that_failed_is_not_lent_again(database: Database) -> None:
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(database.connect())
+        return made[-1]
+
+    with database.lend("key", make) as one, database.lend("key", make) as other:
+        assert other is not one
+    with database.lend("key", make) as again:
+        assert again is other
+    with pytest.raises(ValueError, match="broken"), database.lend("key", make):
+        raise ValueError("broken")
+    with database.lend("key", make):
+        assert len(made) == 3

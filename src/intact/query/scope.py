@@ -56,7 +56,7 @@ class Scope:
         """The runs as the right side of an IN."""
         if len(self.run_ids) > _FEW_RUNS:
             return "(SELECT arrayJoin(splitByChar(',', {runs:String})))"
-        return f"({', '.join(_literal(run) for run in self.run_ids) or _literal('')})"
+        return f"({', '.join(f'{{run{place}:String}}' for place in range(len(self.run_ids))) or _literal('')})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +111,7 @@ def ask(database: Database, sql: str, scope: Scope) -> Rows:
         "from": scope.from_ns,
         "to": scope.to_ns,
         "runs": ",".join(scope.run_ids),
+        **{f"run{place}": run for place, run in enumerate(scope.run_ids[:_FEW_RUNS])},
     }
     used = {name: values[name] for name in _PARAMETER.findall(text)}
     answer = run_sql(database, text, limit=scope.limit, reader=scope.reader, parameters=used)

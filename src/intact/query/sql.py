@@ -10,6 +10,8 @@ import csv
 import io
 import json
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +34,7 @@ from intact.store.tables import BY_NAME, DATABASE
 
 MAX_SQL_CHARACTERS = 20_000
 MAX_ROWS = 10_000
+MAX_KNOWN = 300
 OWNER = Reader()
 LIMITS = {
     "max_execution_time": 30,
@@ -209,11 +212,8 @@ def as_csv(answer: Answer) -> str:
 
 def check(database: Database, sql: str, reader: Reader = OWNER) -> str:
     """The query as the engine writes it, if it may be run; else raises Refused."""
-    connection = _connection(database, reader)
-    try:
+    with database.lend(reader, lambda: _connection(database, reader)) as connection:
         return _checked(connection, Question(sql=sql, reader=reader))
-    finally:
-        connection.close()
 
 
 def _about_tables(sql: str, language: str) -> Answer | None:
@@ -234,17 +234,56 @@ def _about_tables(sql: str, language: str) -> Answer | None:
 
 
 def _guarded(database: Database, question: Question, limit: int, output: str) -> bytes:
-    connection = _connection(database, question.reader)
-    try:
-        normal = _checked(connection, question)
+    bound = question.bound
+    with database.lend(question.reader, lambda: _connection(database, question.reader)) as connection:
+        normal = _checked_once(connection, question)
         # one more than asked for tells whether there were more
         sql = f"SELECT * FROM ({normal}) LIMIT {int(limit) + 1}"
-        return _engine(connection, sql, output, **question.bound)
-    finally:
-        connection.close()
+        return _engine(connection, sql, output, **bound)
+
+
+class _Known:
+    """Texts that passed all checks, in the form that may be run; those used last are kept.
+
+    What the checks say depends on the text, the reader and the names of the parameters, for values are never part of it.
+    """
+
+    def __init__(self) -> None:
+        self._forms: OrderedDict[tuple[str, Reader, frozenset[str]], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, question: Question) -> str | None:
+        key = _key(question)
+        with self._lock:
+            if key in self._forms:
+                self._forms.move_to_end(key)
+            return self._forms.get(key)
+
+    def put(self, question: Question, form: str) -> None:
+        with self._lock:
+            self._forms[_key(question)] = form
+            while len(self._forms) > MAX_KNOWN:
+                self._forms.popitem(last=False)
+
+
+_KNOWN = _Known()
+
+
+def _key(question: Question) -> tuple[str, Reader, frozenset[str]]:
+    return question.sql, question.reader, frozenset(question.parameters)
+
+
+def _checked_once(connection: Any, question: Question) -> str:
+    """As `_checked`; of the same text, asker and names of parameters the checks are made once."""
+    known = _KNOWN.get(question)
+    if known is None:
+        known = _checked(connection, question)
+        _KNOWN.put(question, known)
+    return known
 
 
 def _connection(database: Database, reader: Reader) -> Any:
+    """A connection that may only read, with the limits and the rows of a reader; nothing can raise them afterwards."""
     connection = database.connect()
     limits = ", ".join(f"{name} = {value}" for name, value in LIMITS.items())
     _engine(connection, f"SET {limits}", "TSV")

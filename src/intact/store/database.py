@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ from intact.store.tables import DATABASE, Table
 MEMORY_BYTES = 2 << 30
 MARK_CACHE_BYTES = 64 << 20
 LOCK_WAIT_S = 10.0
+MOST_IDLE = 3
 
 # One insert is one block, hence one deduplication token, whatever its size.
 _ONE_BLOCK = (
@@ -52,6 +53,7 @@ class Database:
 
     def __init__(self, data: DataDirectory, *, wait_s: float = LOCK_WAIT_S) -> None:
         self.data = data
+        self._idle: dict[Hashable, Any] = {}
         data.make("store")
         self._lock = _take_lock(data, wait_s)
         try:
@@ -69,6 +71,8 @@ class Database:
 
     def close(self) -> None:
         """Let go of the store. May be called twice."""
+        while self._idle:
+            self._idle.popitem()[1].close()
         connection, self._connection = getattr(self, "_connection", None), None
         if connection is not None:
             connection.close()
@@ -107,6 +111,29 @@ class Database:
             connection = chdb.connect(self._address())
             connection.query(f"USE {DATABASE}", "TSV")
         return connection
+
+    @contextlib.contextmanager
+    def lend(self, key: Hashable, make: Callable[[], Any]) -> Iterator[Any]:
+        """A connection that `make` made, to one user at a time; it is kept for the next one of the same key.
+
+        One on which something failed is closed, for nobody knows what state it is in.
+        """
+        connection = self._idle.pop(key, None)
+        if connection is None:
+            connection = make()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._idle.setdefault(key, connection) is not connection:
+            connection.close()
+        elif len(self._idle) > MOST_IDLE:
+            # a user in another thread may have taken one meanwhile
+            with contextlib.suppress(StopIteration, RuntimeError):
+                oldest = self._idle.pop(next(iter(self._idle)), None)
+                if oldest is not None:
+                    oldest.close()
 
     def view(self) -> "View":
         """The same store over a connection of its own, for another thread; to be closed before this one is."""
@@ -159,6 +186,7 @@ class View(Database):
 
     def __init__(self, database: Database) -> None:  # the lock is the other's
         self.data = database.data
+        self._idle = {}
         self._lock = -1
         self._of = database
         self._connection = database.connect()
