@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from intact.model.config import Config, load_config
+from intact.model import config as module
+from intact.model.config import Config, load_config, read_section
 from intact.model.errors import UsageError
 from intact.model.recognition import MatchOn
 
@@ -106,3 +107,26 @@ def test_a_variable_without_a_key_is_an_error() -> None:
 def test_no_file_is_an_error_where_one_was_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the config"):
         load_config(tmp_path / "none.yaml")
+
+
+def test_sections_of_others_stand_in_the_same_file(tmp_path: Path) -> None:
+    path = tmp_path / "intact.yaml"
+    path.write_text("log_level: error\nserve: {port: 1}\nassist:\n")
+    assert load_config(path).log_level == "error"
+    assert (read_section(path, "serve", ()), read_section(path, "assist", ())) == ({"port": 1}, {})
+    path.write_text("assist: [a]")
+    with pytest.raises(UsageError, match="assist holds no keys; allowed: one, two"):
+        read_section(path, "assist", ("one", "two"))
+    path.write_text("serve: {port: 1, port: 2}")
+    with pytest.raises(UsageError, match="stands twice"):
+        read_section(path, "serve", ())
+
+
+def test_a_section_is_read_from_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "intact.yaml"
+    monkeypatch.setattr(module, "DEFAULT_FILES", (path,))
+    assert read_section(None, "serve", ()) == {}
+    path.write_text("serve: {port: 1}")
+    assert read_section(None, "serve", ()) == {"port": 1}
+    monkeypatch.setattr("os.access", lambda *_: False)  # the sensor's alone: whoever else starts does so without it
+    assert read_section(None, "serve", ()) == {}

@@ -3,14 +3,11 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from intact.model.config import config_file, read_section
 from intact.model.errors import UsageError
-
-MAX_FILE_BYTES = 1 << 20
 
 
 class _Section(BaseModel):
@@ -82,29 +79,15 @@ class AssistSettings(_Section):
 
 
 def read_assist_settings(config: Path | None) -> AssistSettings:
-    """The section `assist` of a file; without a file what holds by default.
+    """The section `assist` of this file, else of that in the usual place; without a file what holds by default.
 
     Raises:
         UsageError: the file cannot be read, or a key or value is wrong; names it and what is allowed.
     """
     try:
-        return AssistSettings.model_validate({} if config is None else _section(config))
+        return AssistSettings.model_validate(read_section(config, "assist", AssistSettings.model_fields))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         key = ".".join(str(part) for part in ("assist", *first["loc"]))
         allowed = f"; keys of assist: {', '.join(AssistSettings.model_fields)}" if len(first["loc"]) == 1 else ""
-        raise UsageError(f"{config}: {key}: {first['msg']}{allowed}") from None
-
-
-def _section(config: Path) -> dict[str, Any]:
-    try:
-        with config.open("rb") as file:
-            body = yaml.safe_load(file.read(MAX_FILE_BYTES))
-    except OSError as error:
-        raise UsageError(f"cannot read {config}: {error.strerror}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"{config} is no YAML: {' '.join(str(error).split())[:200]}") from None
-    section = body.get("assist") or {} if isinstance(body, dict) else {}
-    if not isinstance(section, dict):
-        raise UsageError(f"{config}: assist holds no keys; allowed: {', '.join(AssistSettings.model_fields)}")
-    return {str(key): value for key, value in section.items()}
+        raise UsageError(f"{config_file(config)}: {key}: {first['msg']}{allowed}") from None

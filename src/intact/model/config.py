@@ -20,6 +20,7 @@ from intact.model.recognition import MatchOn
 
 PREFIX = "INTACT_"
 DEFAULT_FILES = (Path("/etc/intact/intact.yaml"),)
+SECTIONS_OF_OTHERS = ("serve", "assist")  # of the same file; each is checked by the room that it starts
 MAX_FILE_BYTES = 1 << 20
 MAX_PAYLOAD_BYTES = 64 << 20  # what max_payload_size 0 means
 MOST_HTTP_ENDPOINTS = 32  # beside those that are known
@@ -298,7 +299,7 @@ def load_config(path: Path | None = None, *, environ: Mapping[str, str] = os.env
     values = {} if found is None else _read(found)
     _check_variables(environ)
     try:
-        return Config(**values)
+        return Config(**{key: value for key, value in values.items() if key not in SECTIONS_OF_OTHERS})
     except ValidationError as error:
         where = f"{found}: " if found is not None else ""
         raise UsageError(where + "; ".join(_problems(error))) from None
@@ -309,6 +310,23 @@ def load_config(path: Path | None = None, *, environ: Mapping[str, str] = os.env
 def config_file(path: Path | None = None) -> Path | None:
     """The file that is read: this one, else that of the usual place, if there is one."""
     return path or next((each for each in DEFAULT_FILES if each.exists()), None)
+
+
+def read_section(path: Path | None, name: str, allowed: Iterable[str]) -> dict[str, Any]:
+    """The keys of one of SECTIONS_OF_OTHERS, unchecked; of the usual place only if we may read it.
+
+    Raises:
+        UsageError: the file cannot be read, or the section is no mapping.
+    """
+    found = config_file(path)
+    if found is None or (path is None and not os.access(found, os.R_OK)):
+        return {}
+    section = _read(found).get(name)
+    if section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise UsageError(f"{found}: {name} holds no keys; allowed: {', '.join(allowed)}")
+    return {str(key): value for key, value in section.items()}
 
 
 def origins(keys: Iterable[str], path: Path | None = None) -> dict[str, Literal["default", "file", "environment"]]:

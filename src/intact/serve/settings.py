@@ -5,12 +5,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from intact.model.config import config_file, read_section
 from intact.model.errors import UsageError
 
-MAX_FILE_BYTES = 1 << 20
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 
 
@@ -30,20 +29,21 @@ class Settings(BaseModel):
 
 
 def read_settings(config: Path | None, given: dict[str, Any]) -> Settings:
-    """The settings of a file; what was `given` (and is not None) goes before.
+    """The section `serve` of this file, else of that in the usual place; what was `given` (and is not None) goes before.
 
     Raises:
         UsageError: the file cannot be read, or a key or value is wrong; names it and what is allowed.
     """
-    section = {} if config is None else _section(config)
     try:
-        settings = Settings.model_validate({**section, **_set(given)})
+        settings = Settings.model_validate({**read_section(config, "serve", Settings.model_fields), **_set(given)})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in ("serve", *first["loc"]))
         allowed = ", ".join(Settings.model_fields)
         hint = f"; keys: {allowed}" if first["type"] == "extra_forbidden" else ""
-        raise UsageError(f"{config or 'options'}: {key} = {str(first['input'])[:60]!r}: {first['msg']}{hint}") from None
+        raise UsageError(
+            f"{config_file(config) or 'options'}: {key} = {str(first['input'])[:60]!r}: {first['msg']}{hint}"
+        ) from None
     if settings.auth is Auth.DEV and not is_loopback(settings.host):
         raise UsageError(
             f"--auth dev lets everybody in and is for loopback only, not {settings.host}; use --auth tokens"
@@ -69,17 +69,3 @@ def is_loopback_name(header: str) -> bool:
 
 def _set(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _section(config: Path) -> dict[str, Any]:
-    try:
-        with config.open("rb") as file:
-            body = yaml.safe_load(file.read(MAX_FILE_BYTES))
-    except OSError as error:
-        raise UsageError(f"cannot read {config}: {error.strerror}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"{config} is no YAML: {' '.join(str(error).split())[:200]}") from None
-    section = {} if body is None else body.get("serve") or {} if isinstance(body, dict) else body
-    if not isinstance(section, dict):
-        raise UsageError(f"{config}: serve holds no keys; allowed: {', '.join(Settings.model_fields)}")
-    return {str(key): value for key, value in section.items()}
