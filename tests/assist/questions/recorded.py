@@ -19,7 +19,7 @@ from tests.store.slices import HOST, effects, links
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 # "now" of the questions over runs: the captures are of this morning, the made-up night of the evening before
-ASKED_NS = int(datetime(2026, 11, 20, 12, 0, tzinfo=UTC).timestamp()) * 1_000_000_000
+ASKED_NS = int(datetime(2026, 11, 20, 15, 30, tzinfo=UTC).timestamp()) * 1_000_000_000
 NIGHT_NS = int(datetime(2026, 11, 19, 22, 15, tzinfo=UTC).timestamp()) * 1_000_000_000
 WORKER, SHELL, STRAY = 8001, 8002, 8003
 P1, P2, W1, W2, W3 = range(8101, 8106)
