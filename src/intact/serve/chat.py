@@ -21,7 +21,12 @@ from intact.serve.service import Service
 
 MAX_MESSAGE = 16_000
 _ID = r"^[A-Za-z0-9_-]{16,64}$"
-_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {MEDIA_TYPE: {"schema": {}}},
+        "description": "Events, each with an `id` and as its `data` one JSON object.",
+    }
+}
 _TAKEN = {"model": RefusalBody, "description": "an answer of this id is there"}
 
 Identity = Annotated[str, Path(max_length=64)]

@@ -35,8 +35,6 @@ async def event_stream(events: AsyncIterator[str]) -> Response:
 class EventStream(Response):
     """Sends events; a client that does not read holds up only itself."""
 
-    media_type = MEDIA_TYPE
-
     def __init__(self, first: str | None, events: AsyncIterator[str]) -> None:
         self.status_code = 200
         self.background = None

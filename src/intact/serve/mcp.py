@@ -42,6 +42,8 @@ def mcp_routes(service: Service) -> APIRouter:
 
 def _through(service: Service, request: Request, server: str) -> Response:
     _check_origin(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(400, "invalid", "the body has to be application/json", None)
     assistant = assistant_of(service)
     if server not in assistant.servers.names:
         raise not_found("server")
