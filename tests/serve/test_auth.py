@@ -14,7 +14,7 @@ from tests.store.slices import T0
 
 ROUTES = [
     "/metrics", "/api/runs", "/api/runs/x", "/api/runs/x/effects", "/api/agents", "/api/ledger", "/api/live", "/api/catalog",
-    "/api/policies", "/nowhere", "/",
+    "/api/policies", "/nowhere",
 ]  # fmt: skip
 
 

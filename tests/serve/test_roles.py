@@ -1,9 +1,11 @@
 """A member sees the runs that are told, an auditor not what was said, a cookie is as good as a token: over a real serve."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,10 @@ import pytest
 from intact.assist.protocol import Client, StreamableHttpTransport
 from intact.serve.auth import Tokens, User
 from intact.serve.cookies import SignedCookies
+from intact.serve.live import LiveFeed
+from intact.serve.operate import LiveQuery, LiveReader
 from intact.store.runs import Run
+from tests.query import recording
 from tests.serve.running import Answer, Server, record, serving, wait_for_run
 from tests.store.slices import T0
 
@@ -33,6 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     given = {
         "admin": tokens.add("admin", role="admin"),
         "member": tokens.add("member", role="member", run_ids=(one.id,)),
+        "far": tokens.add("far", role="admin", tenant_id=2),
         "auditor": tokens.add("auditor", role="auditor"),
     }
     with serving(data) as server:
@@ -74,7 +80,7 @@ def test_a_member_sees_the_runs_that_are_told(made: Made) -> None:
 
 
 def _start(made: Made) -> str:
-    return get(made, "admin", "/api/live").json["cursor"].rpartition("-")[0] + "-0"
+    return str(get(made, "admin", "/api/live").json["cursor"].rpartition("-")[0] + "-0")
 
 
 def test_an_auditor_sees_what_was_done_and_not_what_was_said(made: Made) -> None:
@@ -84,6 +90,30 @@ def test_an_auditor_sees_what_was_done_and_not_what_was_said(made: Made) -> None
         assert get(made, "auditor", f"/api/runs/{made.one.id}{path}").status == 403
     assert sql(made, "auditor", "SELECT count() FROM llm_content") == [[0]]
     assert sql(made, "admin", "SELECT count() FROM llm_content")[0][0] > 0
+
+
+def test_an_auditor_hears_no_words_live_or_by_sql(made: Made) -> None:
+    feed = LiveFeed()
+    for piece in recording.slices():
+        feed.publish("r", 1, piece)
+    for who, is_told in (("auditor", False), ("admin", True)):
+        user = User(name=who, role=who)
+        wanted = LiveQuery.model_validate({})
+        service: Any = SimpleNamespace(live=feed)
+        reader = LiveReader(service, user, wanted, feed.cursor(0))
+        rows = [json.loads(reader.text(item)) for item in asyncio.run(reader.wait(0))]
+        calls = [row for row in rows if row["type"] in ("tool_call", "mcp_call")]
+        assert calls
+        assert any(row["arguments"] or row["result"] for row in calls) is is_told
+        assert (sql(made, who, "SELECT count() FROM tool_call WHERE toString(arguments) != ''")[0][0] > 0) is is_told
+
+
+def test_what_is_of_the_whole_machine_is_for_those_who_see_it(made: Made) -> None:
+    for path in ("/metrics", "/api/policies"):
+        assert get(made, "auditor", path).status == 200
+        assert get(made, "member", path).status == get(made, "far", path).status == 403
+    answer = made.server.ask("/api/policies", "PUT", token=made.tokens["far"], body={"text": "name: a\nrules: []\n"})
+    assert answer.status == 403
 
 
 def test_only_an_admin_may_change(made: Made) -> None:

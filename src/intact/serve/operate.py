@@ -10,17 +10,18 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from intact.serve.auth import MEMBER, User
+from intact.serve.auth import AUDITOR, MEMBER, User
 from intact.serve.errors import ApiError, json_answer
 from intact.serve.live import Item
 from intact.serve.metrics import CONTENT_TYPE, Metrics
 from intact.serve.paging import MOST_ROWS
-from intact.serve.service import Service, must_be_admin, own_run, user_of
+from intact.serve.service import Service, must_be_admin, must_see_the_machine, own_run, user_of
 
 POLL_S = 0.1
 BEAT_S = 10.0  # a stream that is silent for longer looks dead to what is between
 MOST_WAIT_S = 60
 MOST_WAITING = 64
+SAID = ("arguments", "result", "error")
 
 
 class PolicyText(BaseModel):
@@ -65,14 +66,15 @@ def operate_routes(service: Service, metrics: Metrics) -> APIRouter:
         return json_answer({"status": "ready"})
 
     @routes.get("/metrics", responses={200: {"content": {"text/plain": {}}}})
-    def prometheus() -> Response:
+    def prometheus(request: Request) -> Response:
         """What Prometheus reads."""
+        must_see_the_machine(user_of(request))
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     @routes.get("/api/policies", responses={200: {"model": dict[str, Any]}})
     def read_policies(request: Request) -> Response:
         """Policies asked for, and per scope and rule what is in effect."""
-        user_of(request)
+        must_see_the_machine(user_of(request))
         if service.policies is None:
             raise ApiError(501, "not_implemented", "this serve has no policies", "use: intact policy status")
         return json_answer(service.policies.read())
@@ -82,6 +84,7 @@ def operate_routes(service: Service, metrics: Metrics) -> APIRouter:
         """Ask for a policy; each scope that runs takes it within a second. Needs a token of an admin."""
         user = user_of(request)
         must_be_admin(user)
+        must_see_the_machine(user)
         if service.policies is None:
             raise ApiError(501, "not_implemented", "this serve has no policies", "use: intact policy apply FILE")
         return json_answer(service.policies.write(policy.text, by=f"{user.name} (token)"))
@@ -111,7 +114,7 @@ def live_routes(service: Service) -> APIRouter:
         if wanted.run is not None:
             await asyncio.to_thread(own_run, service, user, wanted.run)
         cursor = wanted.after if wanted.after is not None else last_event_id
-        reader = _Reader(service, user, wanted, cursor)
+        reader = LiveReader(service, user, wanted, cursor)
         if waiting >= MOST_WAITING:
             raise ApiError(503, "overloaded", "too many wait for what is live", "ask again in a second")
         if "text/event-stream" in accept:
@@ -124,10 +127,10 @@ def live_routes(service: Service) -> APIRouter:
         finally:
             waiting -= 1
         return json_answer(
-            {"items": [json.loads(item.text) for item in items], "cursor": reader.cursor, "gap": reader.gap}
+            {"items": [json.loads(reader.text(item)) for item in items], "cursor": reader.cursor, "gap": reader.gap}
         )
 
-    async def _events(reader: "_Reader") -> AsyncIterator[str]:
+    async def _events(reader: "LiveReader") -> AsyncIterator[str]:
         nonlocal waiting
         waiting += 1
         try:
@@ -137,7 +140,7 @@ def live_routes(service: Service) -> APIRouter:
                 if reader.gap:
                     yield "event: gap\ndata: {}\n\n"
                 for item in items:
-                    yield f"id: {service.live.cursor(item.number)}\ndata: {item.text}\n\n"
+                    yield f"id: {service.live.cursor(item.number)}\ndata: {reader.text(item)}\n\n"
                 if not items:
                     yield ": beat\n\n"
         finally:
@@ -146,7 +149,7 @@ def live_routes(service: Service) -> APIRouter:
     return routes
 
 
-class _Reader:
+class LiveReader:
     """One who reads the live feed on from a cursor."""
 
     def __init__(self, service: Service, user: User, wanted: LiveQuery, cursor: str | None) -> None:
@@ -154,6 +157,7 @@ class _Reader:
         self._tenant_id = user.tenant_id
         self._run_ids = (wanted.run,) if wanted.run is not None else user.run_ids if user.role == MEMBER else None
         self._wanted = wanted
+        self._hears = user.role != AUDITOR
         place = self._live.position(cursor)
         self._is_stale = cursor is not None and place is None  # a cursor of an earlier process
         self._place = self._live.last if cursor is None else min(place or 0, self._live.last)
@@ -162,6 +166,14 @@ class _Reader:
     @property
     def cursor(self) -> str:
         return self._live.cursor(self._place)
+
+    def text(self, item: Item) -> str:
+        """An item; for an auditor without what was said to tools and by them."""
+        if self._hears:
+            return item.text
+        row = json.loads(item.text)
+        said = SAID if row["type"] in ("tool_call", "mcp_call") else ()
+        return json.dumps({name: None if name in said else value for name, value in row.items()})
 
     async def wait(self, seconds: float) -> list[Item]:
         """What is new; empty if nothing came in time."""

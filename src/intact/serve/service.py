@@ -8,7 +8,7 @@ from fastapi import Request
 
 from intact.query.parts import tenant_of
 from intact.query.readers import Readers
-from intact.serve.auth import ADMIN, AUDITOR, User
+from intact.serve.auth import ADMIN, AUDITOR, DEFAULT_TENANT, MEMBER, User
 from intact.serve.door import Identify
 from intact.serve.errors import ApiError, not_found
 from intact.serve.live import LiveFeed
@@ -49,6 +49,12 @@ def user_of(request: Request) -> User:
 def must_be_admin(user: User) -> None:
     if user.role != ADMIN:
         raise ApiError(403, "forbidden", "this token may read only", "make one that may: intact token add NAME --admin")
+
+
+def must_see_the_machine(user: User) -> None:
+    """What is of this machine as a whole, not of runs, is the first tenant's, as its measurements are; and no member's."""
+    if user.tenant_id != DEFAULT_TENANT or user.role == MEMBER:
+        raise ApiError(403, "forbidden", "this is of the whole machine, which this token does not show", None)
 
 
 def own_run(service: Service, user: User, run_id: str) -> str:
