@@ -54,3 +54,36 @@ def test_a_wrong_config_is_one_line(tmp_path: Path) -> None:
     said = intact_config(tmp_path, INTACT_LOG_LEVEL="loud")
     assert (said.returncode, said.stdout, said.stderr.count("\n")) == (2, "", 1)
     assert "log_level" in said.stderr
+
+
+OTHERS = """
+serve: {port: 9000}
+assist:
+  model: {name: qwen3, base_url: "http://me:word@127.0.0.1:8000/v1?key=word"}
+  sessions: redis://:word@127.0.0.1:6379/3
+  mcp: {tickets: {command: [tickets], environment: {KEY: word}, tools: [search]}}
+"""
+
+
+def test_the_sections_of_serve_and_of_the_assistant_are_told_too(tmp_path: Path) -> None:
+    path = tmp_path / "intact.yaml"
+    path.write_text(OTHERS)
+    command = [sys.executable, "-m", "intact.cli.main", "config", "--config", str(path)]
+    environ = {"INTACT_SERVE_HOST": "::1", "PYTHONUTF8": "1"}
+    said = subprocess.run([*command, "--json"], capture_output=True, text=True, env=environ, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    told = {row["key"]: (row["value"], row["source"]) for row in json.loads(said.stdout)}
+    assert told["serve.host"] == ("::1", "environment")
+    assert told["serve.port"] == (9000, "file")
+    assert told["serve.auth"] == ("tokens", "default")
+    assert told["assist.model.name"] == ("qwen3", "file")
+    assert told["assist.model.base_url"] == ("http://127.0.0.1:8000/v1", "file")
+    assert told["assist.small.name"] == (None, "default")
+    assert told["assist.sessions"] == ("redis://127.0.0.1:6379/3", "file")
+    assert told["assist.mcp"] == (["tickets"], "file")
+    assert told["assist.mcp{}.tools"] == (None, None)
+    assert told["assist.bounds.tokens"] == (100_000, "default")
+    assert "word" not in said.stdout
+    lines = subprocess.run(command, capture_output=True, text=True, env=environ, check=False).stdout.splitlines()
+    place = lines.index("assist.small.name  Small Model Name")
+    assert lines[place + 1] == "    none (default); string, 1 to 200 characters; required; taken over at restart"

@@ -1,15 +1,30 @@
 """Every key of the config is told in both languages, with what it may be."""
 
 import re
+from collections.abc import Mapping
 
-from intact.model.config_keys import LABELS, config_keys
+import pytest
+from pydantic import BaseModel
+
+from intact.assist.setting_labels import LABELS as ASSIST_LABELS
+from intact.assist.settings import AssistSettings
+from intact.model.config import Config
+from intact.model.config_keys import LABELS, Label, config_keys, section_keys
+from intact.serve.settings import LABELS as SERVE_LABELS
+from intact.serve.settings import Settings
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
-def test_every_key_has_both_languages_and_no_label_is_left_over() -> None:
-    assert [key.path for key in config_keys()] == list(LABELS)
-    for label in LABELS.values():
+@pytest.mark.parametrize(
+    ("model", "labels", "before"),
+    [(Config, LABELS, ""), (Settings, SERVE_LABELS, "serve."), (AssistSettings, ASSIST_LABELS, "assist.")],
+)
+def test_every_key_has_both_languages_and_no_label_is_left_over(
+    model: type[BaseModel], labels: Mapping[str, Label], before: str
+) -> None:
+    assert [key.path for key in section_keys(model, labels, before)] == list(labels)
+    for label in labels.values():
         assert label.en.isascii()
         assert label.description_en.isascii()
         assert CHINESE.search(label.zh)
@@ -17,7 +32,8 @@ def test_every_key_has_both_languages_and_no_label_is_left_over() -> None:
 
 
 def test_no_two_keys_have_the_same_name() -> None:
-    for names in ([label.en for label in LABELS.values()], [label.zh for label in LABELS.values()]):
+    labels = [*LABELS.values(), *SERVE_LABELS.values(), *ASSIST_LABELS.values()]
+    for names in ([label.en for label in labels], [label.zh for label in labels]):
         assert len(names) == len(set(names))
 
 

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from intact.model.config import Config
 
-_AFTER_RESTART = ("scope.", "spool.")
+_AFTER_RESTART = ("scope.", "spool.", "serve.", "assist.")
 _AGENT = "inputs.proc.ai_agent."
 _ENFORCEMENT = f"{_AGENT}enforcement."
 _RULE = f"{_ENFORCEMENT}rules[]."
 _MATCHER = "inputs.proc.process_matcher[]."
+_TYPES = {"object": "mapping"}
 
 
 class Label(NamedTuple):
@@ -164,43 +167,59 @@ LABELS: Mapping[str, Label] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key; `[]` in its path stands for each entry of a list."""
+    """A key; `[]` in its path stands for each entry of a list, `{}` for each name of a mapping."""
 
     path: str
     type: str
     allowed: str
     default: Any
+    is_required: bool
     is_reloaded: bool
     label: Label
 
 
 def config_keys() -> tuple[Key, ...]:
-    """All keys in the order of the file."""
-    schema = Config.model_json_schema()
-    return tuple(_keys(schema, schema, ""))
+    """All keys that a sensor reads, in the order of the file."""
+    return section_keys(Config, LABELS)
 
 
-def _keys(root: Mapping[str, Any], section: Mapping[str, Any], before: str) -> Iterator[Key]:
+def section_keys(model: type[BaseModel], labels: Mapping[str, Label], before: str = "") -> tuple[Key, ...]:
+    """All keys of a model whose paths begin with `before`, such as `serve.`; each has its label."""
+    schema = model.model_json_schema()
+    return tuple(_keys(schema, schema, before, labels))
+
+
+def _keys(
+    root: Mapping[str, Any], section: Mapping[str, Any], before: str, labels: Mapping[str, Label]
+) -> Iterator[Key]:
     required = section.get("required", ())
     for name, found in section["properties"].items():
         field, path = _resolved(root, found), before + name
         if "properties" in field:
-            yield from _keys(root, field, f"{path}.")
+            yield from _keys(root, field, f"{path}.", labels)
             continue
-        item = _resolved(root, field.get("items", {}))
+        item, named = _resolved(root, field.get("items", {})), field.get("additionalProperties") or {}
         yield Key(
             path=path,
-            type=f"list of {item.get('type')}" if field.get("type") == "array" else str(field["type"]),
+            type=f"list of {item.get('type')}"
+            if field.get("type") == "array"
+            else _TYPES.get(field["type"], field["type"]),
             allowed=_allowed(field, item),
             default=None if name in required else field.get("default"),
+            is_required=name in required,
             is_reloaded=not path.startswith(_AFTER_RESTART),
-            label=LABELS[path],
+            label=labels[path],
         )
-        if "properties" in item:
-            yield from _keys(root, item, f"{path}[].")
+        for each, sign in ((item, "[]"), (_resolved(root, named), "{}")):
+            if "properties" in each:
+                yield from _keys(root, each, f"{path}{sign}.", labels)
 
 
 def _resolved(root: Mapping[str, Any], field: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The field as it is where it is given: by reference, and without the null of one that may be left out."""
+    for each in field.get("anyOf", ()):
+        if each.get("type") != "null":
+            return _resolved(root, {**field, "anyOf": (), **each})
     reference = field.get("$ref")
     return field if reference is None else {**root["$defs"][reference.rpartition("/")[2]], **field}
 
@@ -216,6 +235,8 @@ def _allowed(field: Mapping[str, Any], item: Mapping[str, Any]) -> str:
     low, high = field.get("ge", field.get("minimum")), field.get("le", field.get("maximum"))
     if low is not None:
         return f"{low} to {high}"
+    if "exclusiveMinimum" in field:
+        return f"more than {field['exclusiveMinimum']}, at most {high}"
     if "maxLength" in field:
         return f"{field.get('minLength', 0)} to {field['maxLength']} characters"
     if "maxItems" in field:

@@ -8,9 +8,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from intact.model.config import config_file, read_section
+from intact.model.config_keys import Label
 from intact.model.errors import UsageError
 
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+LABELS = {
+    "serve.host": Label(*("Serve Host", "监听地址"), *("Address to listen on", "serve 监听的地址")),
+    "serve.port": Label(
+        *("Serve Port", "监听端口"),
+        *("Port to listen on; 0: any free one, which is printed", "serve 监听的端口; 0 为任一空闲端口, 启动时打印"),
+    ),
+    "serve.auth": Label(
+        *("Serve Auth", "认证方式"),
+        *("dev: every program of this machine is let in, on loopback only", "dev: 本机任何程序无需令牌, 仅限环回地址"),
+    ),
+}
 
 
 class Auth(StrEnum):
