@@ -89,6 +89,36 @@ def test_the_first_event_names_session_and_response_and_the_last_ends_it(tmp_pat
     kept(tmp_path / "a.db", work)
 
 
+def test_a_secret_of_a_question_goes_no_further(tmp_path: Path) -> None:
+    secret = "sk-ant-REDACTED"
+
+    async def work(keep: SqliteKeep) -> None:
+        answering = Scripted()
+        responses = Responses(keep, answering, redact=lambda text: text.replace(secret, "[...]"))
+        await heard(responses, await responses.start(ALICE, Asked(text=f"is {secret} used?", language=Language.EN)))
+        assert [question.text for question in answering.asked] == ["is [...] used?"]
+
+    kept(tmp_path / "a.db", work)
+    assert not [path for path in tmp_path.iterdir() if secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("is_still", [True, False])
+def test_who_may_see_less_by_now_is_not_answered_as_before(tmp_path: Path, is_still: bool) -> None:
+    async def work(keep: SqliteKeep) -> None:
+        before = Responses(keep, Scripted(stop_at=1))
+        identity = await before.start(ALICE, ASKED)
+        await asyncio.sleep(0.2)
+        await before.close()
+        answering = Scripted()
+        after = Responses(keep, answering, is_still=lambda asker: is_still and asker == ALICE)
+        assert await after.go_on() == 1
+        events = await heard(after, identity)
+        assert events[-1][1]["verdict"] == ("found" if is_still else "cancelled")
+        assert answering.runs == int(is_still)
+
+    kept(tmp_path / "a.db", work)
+
+
 @pytest.mark.parametrize("after", [0, 1, 3, 5, 9, 1000])
 def test_who_listens_again_hears_what_is_left(tmp_path: Path, after: int) -> None:
     async def work(keep: SqliteKeep) -> None:
