@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,54 @@ def test_a_data_directory_that_cannot_be_is_a_no_with_a_remedy(tmp_path: Path) -
     assert (found["answer"], "INTACT_DATA" in found["remedy"]) == ("no", True)
 
 
+def asked(folder: Path, config: str) -> dict[str, dict[str, str]]:
+    path = folder / "intact.yaml"
+    path.write_text(config)
+    said = intact("doctor", "--json", "--data", str(folder / "data"), "--config", str(path))
+    assert said.returncode == 0, said.stderr
+    assert "word" not in said.stdout
+    return {one["feature"]: one for one in json.loads(said.stdout)}
+
+
+def test_what_an_asker_needs_is_told(tmp_path: Path) -> None:
+    found = asked(tmp_path, "assist:")
+    told = {name: found[name]["answer"] for name in ("sessions", "language model", "counters of the host")}
+    assert told == {"sessions": "yes", "language model": "no", "counters of the host": "yes"}
+    assert found["language model"]["needed_for"] != "ask"  # it is answered without one
+    assert {"log files", "kernel log", "journal", "services"} <= set(found)
+    assert all(
+        found[name]["remedy"]
+        for name in ("log files", "kernel log", "journal", "services")
+        if found[name]["answer"] == "no"
+    )
+    assert (found["services"]["answer"] == "yes") == os.path.isdir("/run/systemd/system")
+
+
+def test_a_redis_that_is_away_and_a_key_that_is_not_set_are_noes(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and listens to nobody
+        port = taken.getsockname()[1]
+        model = "model: {name: m, api_key_env: NOT_SET_ANYWHERE}"
+        found = asked(tmp_path, f"assist: {{sessions: 'redis://:word@127.0.0.1:{port}/0', {model}}}")
+    assert (found["sessions"]["answer"], found["sessions"]["needed_for"]) == ("no", "ask")
+    assert f"127.0.0.1:{port} does not answer" in found["sessions"]["reason"]
+    assert found["language model"]["answer"] == "no"
+    assert "NOT_SET_ANYWHERE" in found["language model"]["remedy"]
+
+
+def test_a_model_is_configured_and_not_called(tmp_path: Path) -> None:
+    with socket.socket() as endpoint:
+        endpoint.bind(("127.0.0.1", 0))
+        endpoint.listen()
+        port = endpoint.getsockname()[1]
+        found = asked(tmp_path, f"assist: {{model: {{name: m, base_url: 'http://127.0.0.1:{port}/v1'}}}}")
+        endpoint.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            endpoint.accept()
+    assert found["language model"]["answer"] == "unknown"
+    assert "m of openai at 127.0.0.1" in found["language model"]["reason"]
+
+
 @pytest.mark.parametrize(
     ("answer", "use", "words"),
     [
@@ -53,6 +102,7 @@ def test_a_data_directory_that_cannot_be_is_a_no_with_a_remedy(tmp_path: Path) -
         (Answer.NO, "record", "not everything works here: x"),
         (Answer.UNKNOWN, "record", "could not tell about 1 feature: x"),
         (Answer.NO, "a better hook where there is one", "everything that intact needs"),
+        (Answer.NO, "answers that say more", "everything that intact needs"),
     ],
 )
 def test_the_verdict_is_about_what_is_needed(answer: Answer, use: str, words: str) -> None:
