@@ -26,7 +26,7 @@ def test_a_probe_that_fails_could_not_tell(monkeypatch: pytest.MonkeyPatch) -> N
         raise psutil.AccessDenied
 
     monkeypatch.setattr(psutil, "cpu_times", refused)
-    assert [feature.answer for feature in asking_features()][0] is Answer.UNKNOWN
+    assert next(feature.answer for feature in asking_features()) is Answer.UNKNOWN
 
 
 def test_what_is_not_there_is_a_no(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
