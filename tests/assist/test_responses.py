@@ -14,7 +14,7 @@ from intact.assist.events import Done, Event, EvidenceFound, Step, Token
 from intact.assist.keep.keep import KeepUnavailable, Session
 from intact.assist.keep.sqlite import SqliteKeep
 from intact.assist.plain_events import Plain
-from intact.assist.responses import Asked, Responses, Taken, Unknown
+from intact.assist.responses import Asked, Care, Responses, Taken, Unknown
 
 ALICE, BOB = Asker(name="alice"), Asker(name="bob", tenant_id=2)
 ASKED = Asked(text="what happened?", language=Language.EN)
@@ -94,7 +94,7 @@ def test_a_secret_of_a_question_goes_no_further(tmp_path: Path) -> None:
 
     async def work(keep: SqliteKeep) -> None:
         answering = Scripted()
-        responses = Responses(keep, answering, redact=lambda text: text.replace(secret, "[...]"))
+        responses = Responses(keep, answering, care=Care(redact=lambda text: text.replace(secret, "[...]")))
         await heard(responses, await responses.start(ALICE, Asked(text=f"is {secret} used?", language=Language.EN)))
         assert [question.text for question in answering.asked] == ["is [...] used?"]
 
@@ -110,7 +110,7 @@ def test_who_may_see_less_by_now_is_not_answered_as_before(tmp_path: Path, is_st
         await asyncio.sleep(0.2)
         await before.close()
         answering = Scripted()
-        after = Responses(keep, answering, is_still=lambda asker: is_still and asker == ALICE)
+        after = Responses(keep, answering, care=Care(is_still=lambda asker: is_still and asker == ALICE))
         assert await after.go_on() == 1
         events = await heard(after, identity)
         assert events[-1][1]["verdict"] == ("found" if is_still else "cancelled")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from intact.assist.protocol import Client, StreamableHttpTransport
+from intact.serve.assistance import asker_for, has_rights_still
 from intact.serve.auth import Tokens, User
 from intact.serve.cookies import SignedCookies
 from intact.serve.live import LiveFeed
@@ -156,3 +157,12 @@ def test_other_agents_see_over_mcp_what_their_token_shows(made: Made) -> None:
     assert asyncio.run(ask("member")) == {made.one.id}
     assert asyncio.run(ask("admin")) == {made.one.id, made.two.id}
     assert made.server.ask("/mcp", "POST", body={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).status == 401
+
+
+def test_rights_of_before_count_only_where_they_are_those_of_now() -> None:
+    anna = User(name="anna", role="admin")
+    asker = asker_for(anna)
+    assert has_rights_still(asker, [User(name="bert"), anna])
+    assert has_rights_still(asker, [User(name="bert"), User(name="anna", tenant_id=2)])  # another anna
+    for less in (User(name="anna", role="auditor"), User(name="anna", role="admin", hosts=("web-1",))):
+        assert not has_rights_still(asker, [less])

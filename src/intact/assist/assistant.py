@@ -23,7 +23,7 @@ from intact.assist.keep.opening import open_keep
 from intact.assist.knowledge.library import Library
 from intact.assist.plain_events import Plain
 from intact.assist.pool import ToolPool
-from intact.assist.responses import Responses
+from intact.assist.responses import Care, Responses
 from intact.assist.servers.apps import ServerApps
 from intact.assist.servers.registry import tool_named
 from intact.assist.settings import AssistSettings
@@ -49,6 +49,7 @@ class Wiring:
         host: this machine (`collect.host_state.LocalHost`).
         place: which program this is, `serve` or `ask`: it goes on only with its own answers.
         on_end: told of each response that ended.
+        care: what is seen to before a question is kept, or gone on with.
     """
 
     directory: Path
@@ -56,6 +57,7 @@ class Wiring:
     host: Any
     place: str = "serve"
     on_end: tuple[OnEnd, ...] = field(default=())
+    care: Care = field(default_factory=Care)
 
 
 class Assistant:
@@ -112,7 +114,7 @@ class Assistant:
             is_lasting = wiring.place == "serve"
             responses = Responses(
                 keep, executor, make_title=_titles(small), on_end=_all_told(wiring.on_end, sender), place=wiring.place,
-                begun=Begun(wiring.directory) if is_lasting else None,
+                begun=Begun(wiring.directory) if is_lasting else None, care=wiring.care,
             )  # fmt: skip
             stack.push_async_callback(responses.close)
             if is_lasting and not await _went_on(responses):

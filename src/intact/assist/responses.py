@@ -96,6 +96,20 @@ class _Live:
         self.news.set()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Care:
+    """What is seen to before anything is kept or done.
+
+    Args:
+        redact: gives a question without the secrets in it, which nothing and nobody here needs.
+        is_still: whether somebody may see today what was to be seen when the question was asked; what an earlier
+            process left is ended otherwise.
+    """
+
+    redact: Callable[[str], str] = str
+    is_still: Callable[[Asker], bool] = bool
+
+
 class Responses:
     """All responses of this process.
 
@@ -108,7 +122,7 @@ class Responses:
         begun: remembers what was asked until `keep` does; None: a process that is killed just then loses it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each part that it is made of
         self,
         keep: Keep,
         answering: Answering,
@@ -117,6 +131,7 @@ class Responses:
         on_end: Callable[[ResponseRow, list[Plain]], None] | None = None,
         place: str = "serve",
         begun: Begun | None = None,
+        care: Care | None = None,
     ) -> None:
         self._keep = keep
         self._answering = answering
@@ -124,6 +139,7 @@ class Responses:
         self._on_end = on_end
         self._place = place
         self._begun = begun
+        self._care = care or Care()
         self._live: dict[str, _Live] = {}
         self._asked_at = 0.0
         self._is_leaving = False
@@ -150,8 +166,8 @@ class Responses:
         is_ours = asked.session_id is None and asked.response_id is None
         session_id = new_id("ses") if is_ours else await self._session(asker, asked, now_ns)
         question = Question(
-            id=asked.response_id or new_id("r"), session_id=session_id, text=asked.text, language=asked.language,
-            asked_ns=now_ns, direct_agent=asked.direct_agent,
+            id=asked.response_id or new_id("r"), session_id=session_id, text=self._care.redact(asked.text),
+            language=asked.language, asked_ns=now_ns, direct_agent=asked.direct_agent,
         )  # fmt: skip
         row = ResponseRow(
             id=question.id, session_id=session_id, owner=asker.name, question=_fields(question), asker=_fields(asker),
@@ -261,7 +277,8 @@ class Responses:
                 if not recorded:
                     await self._let_first_packets_go()
                     await self._begin(live)
-                done = await self._answer(live, question, recorded)
+                is_ended = bool(recorded) and not self._care.is_still(live.asker)
+                done = Done(verdict="cancelled") if is_ended else await self._answer(live, question, recorded)
             except asyncio.CancelledError:
                 if self._is_leaving:  # the next process goes on
                     return

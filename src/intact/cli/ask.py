@@ -11,11 +11,12 @@ from typing import Any
 
 import typer
 
+from intact.assemble.redact import Redactor
 from intact.assist.asking import Asker, Language
 from intact.assist.assistant import Assistant, Wiring
 from intact.assist.intent.gate import detect_language
 from intact.assist.plain_events import Plain
-from intact.assist.responses import Asked, Unknown
+from intact.assist.responses import Asked, Care, Unknown
 from intact.assist.settings import AssistSettings, read_assist_settings
 from intact.cli.reading import opened
 from intact.cli.terminal import console, safe
@@ -53,7 +54,8 @@ def run(
     with opened(data, all_runs=True) as (database, _):
         readers = Readers(database)
         try:
-            wiring = Wiring(directory=database.data.path, readers=readers, host=LocalHost(), place="ask")
+            care = Care(redact=Redactor(database.data.redaction_key()).text)
+            wiring = Wiring(directory=database.data.path, readers=readers, host=LocalHost(), place="ask", care=care)
             code = asyncio.run(talk.hold(wiring, question))
         finally:
             readers.close()

@@ -22,6 +22,7 @@ from intact.assist.answer_facts import facts_of
 from intact.assist.assistant import Assistant, Wiring
 from intact.assist.keep.keep import ResponseRow
 from intact.assist.plain_events import Plain
+from intact.assist.responses import Care
 from intact.assist.settings import AssistSettings, read_assist_settings
 from intact.cli.measuring import measuring
 from intact.collect.host_state import LocalHost
@@ -32,6 +33,7 @@ from intact.pipeline import back
 from intact.query.readers import Readers
 from intact.serve.app import build_app
 from intact.serve.assist_metrics import AssistMetrics
+from intact.serve.assistance import has_rights_still
 from intact.serve.auth import DEV, Tokens
 from intact.serve.cookies import cookie_users, identify_by
 from intact.serve.keep_metrics import KeepMetrics
@@ -131,9 +133,10 @@ async def _answer(
         answer, spans = facts_of(row, events, redact)
         answers.note(AnswerFacts(tenant_id=row.asker["tenant_id"], answer=answer, spans=spans))
 
+    care = Care(redact=redact, is_still=lambda asker: has_rights_still(asker, Tokens(directory.path).users()))
     wiring = Wiring(
         directory=directory.path, readers=service.readers, host=LocalHost(),
-        on_end=(AssistMetrics(metrics.registry).ended, note),
+        on_end=(AssistMetrics(metrics.registry).ended, note), care=care,
     )  # fmt: skip
     async with Assistant.opened(assist, wiring) as assistant:
         metrics.registry.register(KeepMetrics(assistant.keep))

@@ -1,5 +1,6 @@
 """What the routes of the assistant ask of a request and of the service."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -9,7 +10,7 @@ from intact.assist.asking import Asker, Language
 from intact.assist.identity import Signer
 from intact.assist.keep.keep import Keep
 from intact.assist.responses import Responses
-from intact.serve.auth import DEFAULT_TENANT, ROLES
+from intact.serve.auth import DEFAULT_TENANT, ROLES, User
 from intact.serve.errors import ApiError
 from intact.serve.service import Service, user_of
 
@@ -73,6 +74,16 @@ def asker_of(request: Request) -> Asker:
     Users of two tenants may have one name: that of another than the first begins with the number of its tenant, so that
     what is kept for a name is for one person.
     """
-    user = user_of(request)
+    return asker_for(user_of(request))
+
+
+def has_rights_still(asker: Asker, users: Iterable[User]) -> bool:
+    """Whether an asker of before is one of these users with the same rights; who is none of them came by a cookie."""
+    known = [each for each in map(asker_for, users) if each.name == asker.name]
+    return not known or asker in known
+
+
+def asker_for(user: User) -> Asker:
+    """The same for a user."""
     name = user.name if user.tenant_id == DEFAULT_TENANT else f"{user.tenant_id}/{user.name}"
     return Asker(name=name, tenant_id=user.tenant_id, role=ROLES[user.role], run_ids=user.run_ids, hosts=user.hosts)
