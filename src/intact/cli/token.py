@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from intact.cli.terminal import plural
 from intact.model.errors import UsageError
 from intact.serve.auth import ADMIN, AUDITOR, MEMBER, READER, Tokens, User
 from intact.serve.cookies import COOKIE_HOURS, SignedCookies
@@ -71,6 +72,6 @@ def run(  # noqa: PLR0913  # one for each option
 
 
 def _line(user: User) -> str:
-    more = [f"{len(user.run_ids)} runs"] if user.run_ids else []
+    more = [plural(len(user.run_ids), "run")] if user.run_ids else []
     more += [f"hosts {' '.join(user.hosts)}"] if user.hosts is not None else []
     return "  ".join([user.name, user.role, f"tenant {user.tenant_id}", *more])
