@@ -10,14 +10,22 @@ from intact.assist.answers import Evidence
 from intact.assist.asking import Language, Question
 from intact.assist.events import Chart
 from intact.assist.expert import Case, Expert, Report, Value
-from intact.assist.experts.governance_work import MAX_LISTED, Work, cell, count, look, total
+from intact.assist.experts.governance_files import (
+    CHANGED,
+    bytes_moved,
+    commands,
+    paths,
+    permissions,
+    processes,
+    program,
+    rename,
+)
+from intact.assist.experts.governance_work import MAX_LISTED, Work, cell, count, look, nothing, total
 from intact.assist.understand.asked import Aggregation, understood
 from intact.assist.understand.entities import names_in
 from intact.query.catalogue import in_language
 from intact.query.risk import BY_NAME
 
-_CHANGED = ["file_create", "file_write", "file_delete", "file_rename", "file_link", "file_chmod", "file_chown",
-            "file_truncate", "dir_create", "dir_delete"]  # fmt: skip
 _ABOUT_AGENTS = frozenset(
     {"agent", "run", "token", "tool", "call", "model", "cost", "policy", "finding", "unexplained"}
 )
@@ -32,6 +40,8 @@ async def _playbook(case: Case) -> Report | None:
     if not await look(work):
         return work.report("cannot_tell")
     verdict = await _TOPICS[asked.topic](work)
+    if not verdict:
+        return None
     has_gaps = False if asked.topic in _ABOUT_RECORDS else await _tell_gaps(work)
     if verdict == "nothing_wrong" and has_gaps:
         verdict = "cannot_tell"
@@ -94,8 +104,10 @@ async def _cost(work: Work) -> str:
     by = _by(work)
     found = await work.filtered("calls", by=by or "all", order="dearest", **_model(work))
     if not found.answer.rows:
-        return _nothing(work, "no_calls", found, "cannot_tell")
+        return nothing(work, "no_calls", found, "cannot_tell")
     if by is None:
+        if {"run", "count"} <= work.asked.concepts and work.runs is not None and len(work.chosen) > 1:
+            work.say("runs_counted", n=count(work.runs))
         work.say("cost", cost=cell(found, "cost_usd"), calls=cell(found, "calls"), tokens=cell(found, "tokens"))
     else:
         if by not in ("day", "hour"):
@@ -111,7 +123,7 @@ async def _tokens(work: Work) -> str:
     by = _by(work)
     found = await work.filtered("calls", by=by or "all", order="tokens", **_model(work))
     if not found.answer.rows:
-        return _nothing(work, "no_calls", found, "cannot_tell")
+        return nothing(work, "no_calls", found, "cannot_tell")
     if by is None:
         columns = {"tokens": "tokens", "input": "input_tokens", "cached": "cached_tokens", "output": "output_tokens"}
         work.say(
@@ -133,7 +145,7 @@ def _chart(work: Work, found: Evidence, column: str, unit: str) -> Chart:
 async def _calls(work: Work) -> str:
     found = await work.filtered("calls", by="all", **_model(work))
     if not found.answer.rows:
-        return _nothing(work, "no_calls", found, "answered")
+        return nothing(work, "no_calls", found, "answered")
     work.say("calls", calls=cell(found, "calls"), failed=cell(found, "failed_calls"))
     return "answered"
 
@@ -143,10 +155,10 @@ async def _call_errors(work: Work) -> str:
     every = await work.filtered("calls", by="all", **_model(work))
     if not found.answer.rows:
         if not every.answer.rows:
-            return _nothing(work, "no_calls", every, "cannot_tell")
+            return nothing(work, "no_calls", every, "cannot_tell")
         work.say("no_call_errors", calls=cell(every, "calls"))
     else:
-        work.say("call_errors", n=total(found, "calls"))
+        work.say_whether("call_errors", n=total(found, "calls"))
         work.rows("call_errors_row", found, {"of": "of", "n": "calls"})
     if every.answer.rows and every.answer.cell(0, "incomplete_calls"):
         work.say("incomplete", n=cell(every, "incomplete_calls"))
@@ -156,7 +168,7 @@ async def _call_errors(work: Work) -> str:
 async def _models(work: Work) -> str:
     found = await work.filtered("calls", by="model", order="tokens")
     if not found.answer.rows:
-        return _nothing(work, "no_calls", found, "answered")
+        return nothing(work, "no_calls", found, "answered")
     work.say("models", n=count(found))
     work.rows("models_row", found, {"of": "of", "calls": "calls", "tokens": "tokens"})
     return "answered"
@@ -166,7 +178,7 @@ async def _latency(work: Work) -> str:
     if work.asked.aggregation is Aggregation.TOP and "average" not in work.asked.concepts:
         found = await work.filtered("calls", by="each", order="slowest", limit=work.asked.limit or 3, **_model(work))
         if not found.answer.rows:
-            return _nothing(work, "no_calls", found, "cannot_tell")
+            return nothing(work, "no_calls", found, "cannot_tell")
         columns = {"took": "took_ns", "model": "model", "at": "at_ns"}
         work.say("slowest", **{name: cell(found, column) for name, column in columns.items()})
         for row in range(1, len(found.answer.rows)):
@@ -174,7 +186,7 @@ async def _latency(work: Work) -> str:
         return "answered"
     found = await work.filtered("calls", by="all", **_model(work))
     if not found.answer.rows:
-        return _nothing(work, "no_calls", found, "cannot_tell")
+        return nothing(work, "no_calls", found, "cannot_tell")
     work.say("latency", mean=cell(found, "mean_ns"), max=cell(found, "max_ns"), calls=cell(found, "calls"))
     if "model" in work.asked.concepts and not work.asked.entities.models:
         each = await work.filtered("calls", by="model", order="slowest")
@@ -185,7 +197,7 @@ async def _latency(work: Work) -> str:
 async def _tools(work: Work) -> str:
     found = await work.filtered("tool_calls", by="tool")
     if not found.answer.rows:
-        return _nothing(work, "no_tools", found, "answered")
+        return nothing(work, "no_tools", found, "answered")
     tools = [str(row[0]) for row in found.answer.rows]
     named = set(names_in(work.case.question.text, tools))
     if named:
@@ -205,74 +217,10 @@ async def _tools(work: Work) -> str:
 async def _tool_errors(work: Work) -> str:
     found = await work.filtered("tool_calls", by="tool", failed=True)
     if not found.answer.rows:
-        return _nothing(work, "no_tool_errors", found, "nothing_wrong")
-    work.say("tool_errors", n=total(found, "tool_calls"))
+        return nothing(work, "no_tool_errors", found, "nothing_wrong")
+    work.say_whether("tool_errors", n=total(found, "tool_calls"))
     work.rows("tool_errors_row", found, {"of": "of", "n": "tool_calls"})
     return "found"
-
-
-def _paths(key: str, *kinds: str, row: str = "path_row") -> Callable[[Work], Awaitable[str]]:
-    """A topic: the paths on which something of these kinds was done."""
-
-    async def told(work: Work) -> str:
-        paths = work.asked.entities.paths
-        found = await work.filtered(
-            "effects", by="path", kinds=list(kinds), succeeded=True, path=paths[0] if paths else "/", limit=500
-        )
-        if not found.answer.rows:
-            return _nothing(work, "none_of_it", found, "answered")
-        work.say(key, n=count(found))
-        columns = {"of": "of", "bytes": "bytes"} if row == "path_bytes_row" else {"of": "of"}
-        work.rows(row, found, columns, limit=max(work.limit, 20))
-        return "answered"
-
-    return told
-
-
-async def _rename(work: Work) -> str:
-    found = await work.filtered("effects", by="each", kinds=["file_rename"], succeeded=True)
-    if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "answered")
-    work.say("rename", n=count(found))
-    work.rows("rename_row", found, {"old": "detail", "new": "object", "tool": "tool"})
-    return "answered"
-
-
-async def _permissions(work: Work) -> str:
-    found = await work.filtered("effects", by="each", kinds=["file_chmod", "file_chown"], succeeded=True)
-    if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "answered")
-    work.say("permissions", n=count(found))
-    work.rows("permissions_row", found, {"path": "object", "mode": "detail", "pid": "pid", "agent": "agent"})
-    return "answered"
-
-
-async def _bytes(work: Work) -> str:
-    paths = work.asked.entities.paths
-    kind = "file_read" if "read" in work.asked.concepts and "write" not in work.asked.concepts else "file_write"
-    found = await work.filtered("effects", by="all", kinds=[kind], path=paths[0] if paths else "")
-    if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "answered")
-    work.say("bytes", bytes=cell(found, "bytes"), n=cell(found, "operations"), objects=cell(found, "objects"))
-    return "answered"
-
-
-async def _commands(work: Work) -> str:
-    found = await work.filtered("effects", by="path", kinds=["exec"], limit=500)
-    if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "answered")
-    work.say("commands", n=total(found, "effects"))
-    work.rows("commands_row", found, {"of": "of", "n": "effects"})
-    return "answered"
-
-
-async def _processes(work: Work) -> str:
-    found = await work.filtered("effects", by="process", kinds=["exec"], limit=500)
-    if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "answered")
-    work.say("processes", n=count(found))
-    work.rows("commands_row", found, {"of": "of", "n": "effects"})
-    return "answered"
 
 
 async def _network(work: Work) -> str:
@@ -280,8 +228,9 @@ async def _network(work: Work) -> str:
     given = {"host": hosts[0].rpartition(":")[0] if hosts[0].count(":") == 1 else hosts[0]} if hosts else {}
     found = await work.filtered("network", local="outside" not in work.asked.concepts, **given)
     if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "answered")
-    work.say("network", n=count(found))
+        key = "no_outside" if "outside" in work.asked.concepts else "no_network"
+        return nothing(work, key, found, "nothing_wrong" if work.asked.is_whether else "answered")
+    work.say_whether("network", n=count(found))
     columns = {"address": "address", "port": "port", "n": "contacts", "agents": "agents"}
     work.rows("network_row", found, columns, limit=max(work.limit, 20))
     return "answered"
@@ -290,8 +239,8 @@ async def _network(work: Work) -> str:
 async def _signals(work: Work) -> str:
     found = await work.filtered("effects", by="each", kinds=["signal"])
     if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "nothing_wrong")
-    work.say("signals", n=count(found))
+        return nothing(work, "none_of_it", found, "nothing_wrong")
+    work.say_whether("signals", n=count(found))
     work.rows("signals_row", found, {"detail": "detail", "object": "object", "pid": "pid", "agent": "agent"})
     return "found"
 
@@ -303,7 +252,7 @@ async def _why(work: Work) -> str:
     if not found.answer.rows:
         found = await work.call("why", target=target)
     if not found.answer.rows:
-        return _nothing(work, "no_target", found, "cannot_tell")
+        return nothing(work, "no_target", found, "cannot_tell")
     kinds = {concept: kind for kind, concept in _WHY_KINDS if concept in work.asked.concepts}
     rows = range(len(found.answer.rows))
     fitting = [row for row in rows if found.answer.cell(row, "kind") in kinds.values()]
@@ -336,7 +285,7 @@ _WHY_KINDS = (("file_delete", "delete"), ("file_create", "create"), ("file_renam
 async def _unexplained(work: Work) -> str:
     found = await work.filtered("effects", by="each", cause="unexplained", limit=MAX_LISTED)
     if not found.answer.rows:
-        return _nothing(work, "no_unexplained", found, "nothing_wrong")
+        return nothing(work, "no_unexplained", found, "nothing_wrong")
     if found.answer.truncated:
         every = await work.filtered("effects", by="kind", cause="unexplained")
         work.say("unexplained", n=total(every, "effects"))
@@ -368,8 +317,8 @@ async def _losses(work: Work) -> str:
 async def _policy(work: Work) -> str:
     found = await work.filtered("effects", by="each", kinds=["blocked"], limit=500)
     if not found.answer.rows:
-        return _nothing(work, "no_policy", found, "nothing_wrong")
-    work.say("policy", n=count(found))
+        return nothing(work, "no_policy", found, "nothing_wrong")
+    work.say_whether("policy", n=count(found))
     work.rows("policy_row", found, {"object": "object", "detail": "detail", "pid": "pid", "agent": "agent"})
     return "found"
 
@@ -377,8 +326,8 @@ async def _policy(work: Work) -> str:
 async def _findings(work: Work) -> str:
     found = await work.call("findings")
     if not found.answer.rows:
-        return _nothing(work, "no_findings", found, "nothing_wrong")
-    work.say("findings", n=count(found))
+        return nothing(work, "no_findings", found, "nothing_wrong")
+    work.say_whether("findings", n=count(found))
     work.rows("findings_row", found, {"severity": "severity", "title": "title", "state": "state"})
     return "found"
 
@@ -387,13 +336,15 @@ def _risks(key: str, *names: str) -> Callable[[Work], Awaitable[str]]:
     """A topic: the risks of these kinds."""
 
     async def told(work: Work) -> str:
+        if "sudo" in work.case.question.text.lower():
+            await program(work, "sudo")
         each = [await work.filtered("risk", risk=name) for name in names]
         found = [evidence for evidence in each if evidence.answer.rows]
         if not found:
-            return _nothing(work, f"no_{key}", each[0], "nothing_wrong")
+            return nothing(work, f"no_{key}", each[0], "nothing_wrong")
         columns = dict(_RISK_COLUMNS[key])
         for evidence in found:
-            work.say(key, n=count(evidence))
+            work.say_whether(key, n=count(evidence))
             work.rows(f"{key}_row", evidence, columns)
         return "found"
 
@@ -409,8 +360,8 @@ _RISK_COLUMNS = {
 async def _risk(work: Work) -> str:
     found = await work.filtered("risk")
     if not found.answer.rows:
-        return _nothing(work, "no_risk", found, "nothing_wrong")
-    work.say("risk", n=count(found))
+        return nothing(work, "no_risk", found, "nothing_wrong")
+    work.say_whether("risk", n=count(found))
     for row in range(min(len(found.answer.rows), max(work.limit, 15))):
         title = in_language(BY_NAME[str(found.answer.cell(row, "risk"))].title, work.asked.language.value)
         values = {column: cell(found, column, row) for column in ("object", "severity", "pid", "agent")}
@@ -453,10 +404,29 @@ async def _exit_code(work: Work) -> str:
 async def _agents(work: Work) -> str:
     found = await work.call("agents", limit=500)
     if not found.answer.rows:
-        return _nothing(work, "none_of_it", found, "answered")
+        return nothing(work, "none_of_it", found, "answered")
     work.say("agents", n=count(found))
     columns = {"agent": "agent", "pid": "pid", "calls": "calls", "tools": "tool_calls", "tokens": "tokens"}
     work.rows("agents_row", found, {**columns, "cost": "cost_usd"})
+    return "answered"
+
+
+async def _compare(work: Work) -> str:
+    """Runs side by side; only those that are named, for anything else may be compared with anything."""
+    if "runs" not in work.given or len(work.chosen) < 2:
+        return ""
+    assert work.runs is not None
+    for row in work.chosen[: work.limit]:
+        run = str(work.runs.answer.cell(row, "run"))
+        calls = await work.of_run("calls", run, by="all")
+        files = await work.of_run("effects", run, by="all", kinds=[*CHANGED], succeeded=True)
+        values = {"name": cell(work.runs, "name", row), "took": cell(work.runs, "took_ns", row)}
+        work.say("compare_row", **values)
+        if calls.answer.rows:
+            columns = {"calls": "calls", "tokens": "tokens", "cost": "cost_usd"}
+            work.say("compare_calls", **{name: cell(calls, column) for name, column in columns.items()})
+        if files.answer.rows:
+            work.say("compare_files", n=cell(files, "objects"))
     return "answered"
 
 
@@ -471,17 +441,11 @@ async def _summary(work: Work) -> str:
     tools = await work.filtered("tool_calls", by="tool")
     if tools.answer.rows:
         work.say("summary_tools", n=total(tools, "tool_calls"), of=cell(tools, "of"))
-    kinds = await work.filtered("effects", by="kind", kinds=[*_CHANGED, "exec", "connect", "blocked"], succeeded=True)
+    kinds = await work.filtered("effects", by="kind", kinds=[*CHANGED, "exec", "connect", "blocked"], succeeded=True)
     for row in range(len(kinds.answer.rows)):
         labels = {"of": work.label("kind", kinds.answer.cell(row, "of"))}
         work.say("summary_kind", labels, n=cell(kinds, "effects", row))
     return await _risk(work)
-
-
-def _nothing(work: Work, key: str, evidence: Evidence, verdict: str) -> str:
-    """Say that there is nothing, by the number of rows."""
-    work.say(key, n=count(evidence))
-    return verdict
 
 
 # where what is missing is the topic itself, or does not matter
@@ -503,22 +467,23 @@ _TOPICS: dict[str, Callable[[Work], Awaitable[str]]] = {
     "call_errors": _call_errors,
     "latency": _latency,
     "tools": _tools,
-    "permissions": _permissions,
-    "bytes": _bytes,
-    "delete": _paths("delete", "file_delete"),
-    "rename": _rename,
-    "create": _paths("create", "file_create"),
-    "commands": _commands,
+    "permissions": permissions,
+    "bytes": bytes_moved,
+    "delete": paths("delete", "file_delete"),
+    "rename": rename,
+    "create": paths("create", "file_create"),
+    "commands": commands,
     "calls": _calls,
     "models": _models,
     "network": _network,
-    "write": _paths("write", "file_write", row="path_bytes_row"),
-    "read": _paths("read", "file_read", row="path_bytes_row"),
-    "files": _paths("files", *_CHANGED),
+    "write": paths("write", "file_write", row="path_bytes_row"),
+    "read": paths("read", "file_read", row="path_bytes_row"),
+    "files": paths("files", *CHANGED),
     "duration": _duration,
-    "processes": _processes,
+    "processes": processes,
     "summary": _summary,
     "agents": _agents,
+    "compare": _compare,
     "runs": _runs,
 }
 

@@ -1,12 +1,16 @@
 """What topics of the governance expert work with: the runs and range that are meant, tool calls over them, sentences."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from intact.assist.answers import Evidence
+from intact.assist.asking import Language
 from intact.assist.events import Chart
 from intact.assist.expert import Case, Report, Statement, Value
-from intact.assist.experts.governance_texts import sentence
+from intact.assist.experts.governance_texts import KINDS, sentence
+from intact.assist.rendering import cell_of
 from intact.assist.understand.asked import Asked
 from intact.assist.understand.entities import names_in
 from intact.query.catalogue import in_language
@@ -21,6 +25,10 @@ _FORMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+_LOOKED = ("Looked at", "查看范围")
+_NUMBERED = re.compile(r"‹(?:(?P<name>\w+):)?(?P<one>[^|›]*)\|(?P<many>[^›]*)›")
+
+
 class Work:
     """One question being answered: its runs and range, what was called, what is said."""
 
@@ -33,6 +41,7 @@ class Work:
         self.agent = ""
         self.said: list[Statement] = []
         self.charts: list[Chart] = []
+        self._evidence: dict[str, Evidence] = {}
 
     @property
     def limit(self) -> int:
@@ -40,21 +49,51 @@ class Work:
 
     async def call(self, tool: str, **arguments: Any) -> Evidence:
         """`agents.tool` over the runs and the range of the question."""
-        return await self.case.call(f"agents.{tool}", **self.given, **arguments)
+        return self._noted(await self.case.call(f"agents.{tool}", **self.given, **arguments))
 
     async def filtered(self, tool: str, **arguments: Any) -> Evidence:
         """The same of the agent that the question names, if it names one."""
         return await self.call(tool, **arguments, **({"agent": self.agent} if self.agent else {}))
 
+    async def of_run(self, tool: str, run: str, **arguments: Any) -> Evidence:
+        """`agents.tool` over one run."""
+        return self._noted(await self.case.call(f"agents.{tool}", **{**self.given, "runs": [run]}, **arguments))
+
+    def is_run(self, name: str) -> bool:
+        """Whether a run is called so."""
+        assert self.runs is not None
+        column = self.runs.answer.columns.index("name")
+        return any(str(row[column]).lower() == name.lower() for row in self.runs.answer.rows)
+
+    def _noted(self, evidence: Evidence) -> Evidence:
+        self._evidence[evidence.id] = evidence
+        return evidence
+
+    def say_whether(self, key: str, labels: Mapping[str, str] | None = None, /, **values: Value) -> None:
+        """As `say`, of what is there; a question that asks whether it is hears that first."""
+        before = len(self.said)
+        self.say(key, labels, **values)
+        if self.asked.is_whether and before == 0:
+            first = self.said[0]
+            self.said[0] = replace(first, text=sentence("yes", self.asked.language) + first.text)
+
     def say(self, key: str, labels: Mapping[str, str] | None = None, /, **values: Value) -> None:
         """Add a sentence; `labels` are words of ours that stand in it."""
-        text = sentence(key, self.asked.language)
+        text = _NUMBERED.sub(lambda match: self._form(match, values), sentence(key, self.asked.language))
         for name, label in (labels or {}).items():
             text = text.replace(f"{{{name}}}", label)
         self.said.append(Statement(text=text, values=values))
 
+    def _form(self, match: re.Match[str], values: Mapping[str, Value]) -> str:
+        """Of `‹name:one|many›` the form that fits the number that stands for the name, `n` where there is none."""
+        value = values.get(match["name"] or "n")
+        number = None if value is None else cell_of(value, self._evidence.get(value.evidence_id))
+        return match["one"] if number == 1 else match["many"]
+
     def label(self, enumeration: str, code: object) -> str:
         """What a code of ours means, in the asker's language."""
+        if enumeration == "kind" and self.asked.language is Language.EN and str(code) in KINDS:
+            return KINDS[str(code)]
         found = ENUMERATIONS[enumeration].get(str(code))
         return str(code) if found is None else in_language(found, self.asked.language.value)
 
@@ -84,6 +123,20 @@ def count(evidence: Evidence) -> Value:
 
 def total(evidence: Evidence, column: str) -> Value:
     return Value(evidence_id=evidence.id, how="sum", column=column, **_FORMS.get(column, {}))
+
+
+def nothing(work: Work, key: str, evidence: Evidence, verdict: str) -> str:
+    """Say that there is nothing, by the number of rows, and where was looked."""
+    work.say(key, n=count(evidence))
+    is_told = any(each.text.startswith(_LOOKED) for each in work.said)
+    if verdict == "nothing_wrong" and work.asked.topic != "summary" and work.runs is not None and not is_told:
+        newest = work.chosen[0]
+        values = {"name": cell(work.runs, "name", newest), "started": cell(work.runs, "started_ns", newest)}
+        if len(work.chosen) == 1:
+            work.say("looked_at", **values)
+        elif len(work.chosen) == len(work.runs.answer.rows):
+            work.say("looked", n=count(work.runs), **values)
+    return verdict
 
 
 async def look(work: Work) -> bool:

@@ -1,5 +1,6 @@
 """What a question about agents asks for: a topic and how it is to be summed up, by rules in a table; unknown stays None."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import StrEnum
@@ -29,6 +30,7 @@ class Asked:
         topic: of `TOPICS`; None: none of them.
         wants_latest: the last run is meant.
         concepts: all that were found, for what a playbook does beyond the topic.
+        is_whether: it wants to hear yes or no.
     """
 
     topic: str | None
@@ -39,6 +41,7 @@ class Asked:
     limit: int | None = None
     wants_latest: bool = False
     concepts: frozenset[str] = field(default_factory=frozenset)
+    is_whether: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(topic="processes", needs=("process",)),
     _Rule(topic="call_errors", needs=("error",)),
     _Rule(topic="summary", needs=("summary", "run|agent|last")),
+    _Rule(topic="compare", needs=("compare",)),
     _Rule(topic="agents", needs=("agent", "count|list|top|sum")),
     _Rule(topic="runs", needs=("run", "count|list|sum|when")),
     _Rule(topic="summary", needs=("run|agent",)),
@@ -103,6 +107,37 @@ _AGGREGATIONS = (
 )
 
 
+_WHETHER = re.compile(
+    r"^\W*(?:(?:so|and|but|hey|ok|please|tell me|check|can you (?:tell me|check))\W+(?:if|whether)?\s*)?"
+    r"(?:did|was|were|has|have|had|is|are|do|does|any(?:thing|one|body)?)\b|\b(?:whether|if) (?:any|the|an?|it|there|some)\b"
+    r"|有没有|有无|是否|是不是|有过|(?:吗|没有|没|(?<![什怎这那多])么)\W*$",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"n't\b|\bnot\b|\bnothing\b|\bnone\b|没(?!有?\W*$)(?<!有没)|不会|从未", re.IGNORECASE)
+
+
+_RAN = re.compile(
+    r"(?:\b(?:run|ran|execute[ds]?|use[ds]?|call(?:ed)?|start(?:ed)?|launch(?:ed)?)\s+(?:the\s+)?(?:command\s+|program\s+)?"
+    r"|(?:执行|运行|跑|用|调用|启动)(?:过|了)?\s*(?:命令|程序)?\s*)[`\"'“]?(?P<name>[A-Za-z][\w.+-]{1,40})",
+    re.IGNORECASE | re.ASCII,
+)
+_NO_PROGRAMS = frozenset(
+    {
+        *("any", "anything", "commands", "command", "programs", "program", "the", "tools", "tool", "most", "something"),
+        *("a", "an", "it", "by", "in", "on", "to", "what", "which", "how", "today", "yesterday", "last", "agent"),
+        *("agents", "time", "times", "did", "do", "was", "were", "and", "or", "so", "root", "as", "calls", "tokens"),
+        *("use", "used", "cost", "well", "ok", "successfully", "there", "this", "that", "models", "model", "token"),
+    }
+)
+
+
+def program_asked(text: str) -> str:
+    """The program that a question asks about: `did it run curl?`; empty: none."""
+    found = _RAN.search(text)
+    name = found["name"] if found is not None else ""
+    return "" if name.lower() in _NO_PROGRAMS else name.rstrip(".")
+
+
 def understood(text: str, at_ns: int, language: Language, *, zone: tzinfo | None = None) -> Asked:
     """What a question asks for.
 
@@ -118,8 +153,13 @@ def understood(text: str, at_ns: int, language: Language, *, zone: tzinfo | None
     hits = concepts(without_time(blanked, between))
     found = _found(hits, named)
     aggregation = next((each for concept, each in _AGGREGATIONS if concept in found), Aggregation.LIST)
+    topic = next((rule.topic for rule in _RULES if _holds(rule, found, named)), None)
+    is_whether = bool(_WHETHER.search(text)) and not _DENIED.search(text)
+    program = program_asked(text) if is_whether and topic in (None, "summary", "agents") else ""
+    if program and not concepts(program):  # did the agent run curl?
+        topic = "commands"
     return Asked(
-        topic=next((rule.topic for rule in _RULES if _holds(rule, found, named)), None),
+        topic=topic,
         aggregation=aggregation,
         entities=named,
         between=between,
@@ -127,6 +167,7 @@ def understood(text: str, at_ns: int, language: Language, *, zone: tzinfo | None
         limit=named.limit,
         wants_latest="last" in found and between is None,
         concepts=found,
+        is_whether=is_whether,
     )
 
 
@@ -134,6 +175,8 @@ def _found(hits: tuple[Hit, ...], named: Entities) -> frozenset[str]:
     found = {hit.concept for hit in hits}
     if named.models:
         found.add("model")
+    if named.paths and found & {"read", "write", "create"}:
+        found.add("file")
     return frozenset(found)
 
 
