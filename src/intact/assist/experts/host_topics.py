@@ -12,6 +12,7 @@ from intact.assist.understand.times import TimeRange, time_range
 _TOPICS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("diagnose", (
         r"诊断|排查|怎么了|(?:有|哪里|什么|啥)(?:没有)?(?:出)?(?:问题|故障|毛病)|是否(?:正常|健康)|正常吗|健康|根因|故障",
+        r"(?:机器|主机|服务器|系统|本机)[^，。？]{0,8}异常|异常[^，。？]{0,6}(?:机器|主机|服务器)",
         r"卡顿|[很变好太真]慢|[很变好太真点]卡|卡[死住了]|反应慢|diagnos",
         r"what(?:'s| is) wrong|wrong with|root cause|\bslow\b|health|trouble",
         r"any (?:problem|issue)|problems? (?:on|with)|unhealthy|misbehav",
