@@ -9,7 +9,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import combinations
@@ -18,6 +18,7 @@ from typing import TypeGuard
 from intact.assist.answers import Cell, Evidence
 from intact.assist.rendering import code_span
 from intact.assist.verify.claims import UNITS, Claim
+from intact.assist.verify.naming import rows_by_name, rows_named
 
 MAX_NAMED = 50  # values of a column that a sentence may name to count their rows
 MAX_PAIR_ROWS = 20  # of evidence whose rows are compared with each other
@@ -139,6 +140,11 @@ class Known:
         ).casefold()
 
     @cached_property
+    def by_name(self) -> dict[str, frozenset[int]]:
+        """The rows that a text names."""
+        return rows_by_name(self.answer)
+
+    @cached_property
     def counted(self) -> list[dict[Cell, int]]:
         """How many rows have each value, by column."""
         return [Counter(row[index] for row in self.answer.rows) for index in range(len(self.answer.columns))]
@@ -159,14 +165,23 @@ def backs(claim: Claim, evidence: Sequence[Known]) -> bool:
 
 def _number(claim: Claim, evidence: Known) -> bool:
     columns = evidence.columns
+    named = rows_named(claim.sentence, claim.start - claim.offset, evidence.by_name)
+    own = [_of_rows(column, named) for column in columns] if named else columns
     return (
-        _is_cell(claim, columns)
+        _is_cell(claim, own)
         or _is_count(claim, evidence)
         or _is_reckoned(claim, columns, truncated=evidence.answer.truncated)
-        or _is_compared(claim, columns, evidence)
+        or _is_compared(claim, columns, evidence, named)
         or _is_span(claim, evidence, columns)
-        or _is_in_text(claim, evidence)
+        or _is_in_text(claim, evidence, named)
     )
+
+
+def _of_rows(column: Column, rows: frozenset[int]) -> Column:
+    """A column as it is in these rows."""
+    kept = [place for place, (row, _) in enumerate(column.numbers) if row in rows]
+    numbers, raw = tuple(column.numbers[place] for place in kept), tuple(column.raw[place] for place in kept)
+    return replace(column, numbers=numbers, raw=raw)
 
 
 def _is_cell(claim: Claim, columns: list[Column]) -> bool:
@@ -262,15 +277,30 @@ def _is_reckoned(claim: Claim, columns: list[Column], *, truncated: bool) -> boo
     return False
 
 
-def _is_compared(claim: Claim, columns: list[Column], evidence: Known) -> bool:
-    if claim.dimension in ("%", "times") and any(
-        _equal_ratio(claim, above, below) for above, below in _pairs(columns, evidence, ratios=True)
-    ):
-        return True
+def _is_compared(claim: Claim, columns: list[Column], evidence: Known, named: frozenset[int]) -> bool:
+    if claim.dimension in ("%", "times"):
+        is_own = named and claim.dimension == "%" and not _DIFFERENCE.search(claim.sentence)
+        ratios = _shares(columns, evidence, named) if is_own else _pairs(columns, evidence, ratios=True)
+        if any(_equal_ratio(claim, above, below) for above, below in ratios):
+            return True
     if not _DIFFERENCE.search(claim.sentence):
         return False
     pairs = _pairs([column for column in columns if _fits(claim, column)], evidence, ratios=False)
     return any(_equal(claim, abs(above - below), unsigned=True) for above, below in pairs)
+
+
+def _shares(columns: list[Column], evidence: Known, named: frozenset[int]) -> Iterator[tuple[float, float]]:
+    """What rows that are named have of the whole of a column, and of another number of theirs."""
+    plain = [column for column in columns if column.dimension not in ("epoch", "%")]
+    for column in () if evidence.answer.truncated else plain:
+        whole = math.fsum(column.values)
+        yield from ((value, whole) for row, value in column.numbers if row in named)
+    for one, other in combinations(plain, 2):
+        by_row = dict(other.numbers)
+        if one.dimension == other.dimension:
+            for row, value in one.numbers:
+                if row in named and row in by_row:
+                    yield from ((value, by_row[row]), (by_row[row], value))
 
 
 def _pairs(columns: list[Column], evidence: Known, *, ratios: bool) -> Iterator[tuple[float, float]]:
@@ -328,13 +358,15 @@ def _is_span(claim: Claim, evidence: Known, columns: list[Column]) -> bool:
     return False
 
 
-def _is_in_text(claim: Claim, evidence: Known) -> bool:
+def _is_in_text(claim: Claim, evidence: Known, named: frozenset[int]) -> bool:
     """A number that stands as it is in a text of the evidence, with the same unit, such as 404 in a line of a log."""
     if claim.dimension == "plain" and (claim.scale != 1 or claim.value != int(claim.value)):
         return False
     shown = re.escape(claim.text.strip("` "))
     pattern = re.compile(rf"(?<![\d.,A-Za-z]){shown}(?![\d%A-Za-z]|[.,]\d)")
-    return any(pattern.search(text) for text in evidence.texts)
+    rows = evidence.answer.rows
+    texts = [cell for row in named for cell in rows[row] if isinstance(cell, str)] if named else evidence.texts
+    return any(pattern.search(text) for text in texts)
 
 
 def _across(claim: Claim, one: Known, other: Known) -> bool:
@@ -357,7 +389,9 @@ def _across(claim: Claim, one: Known, other: Known) -> bool:
 
 def _time(claim: Claim, evidence: Known) -> bool:
     answer = evidence.answer
-    moments = [value for column in evidence.columns if column.dimension == "epoch" for value in column.values]
+    named = rows_named(claim.sentence, claim.start - claim.offset, evidence.by_name)
+    epochs = [column for column in evidence.columns if column.dimension == "epoch"]
+    moments = [value for column in epochs for row, value in column.numbers if not named or row in named]
     moments += [float(each) for each in (answer.from_ns, answer.to_ns) if each is not None]
     if claim.text.strip() and any(claim.text.removesuffix(" UTC") in text for text in evidence.texts):
         return True

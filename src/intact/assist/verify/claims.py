@@ -150,6 +150,13 @@ _NONE_EN = re.compile(
     r"[a-z-]+(?=[\s,.;:)\[]|$)",
     re.IGNORECASE,
 )
+_TROUBLE_EN = r"(?:error|failure|fault|problem|issue|warning|crash|zombie|alert|timeout|restart)(?:e?s)?"
+_NONE_SAID = re.compile(
+    rf"n't any [a-z-]+|\b{_TROUBLE_EN}-free\b|\b{_TROUBLE_EN} never (?:occurred|happened|came up)\b"
+    rf"|\b{_TROUBLE_EN}(?: count)? (?:is|was|are|were) (?:nil|none)\b|\bnothing (?:has |had )?(?:failed|crashed|gone wrong|went wrong)\b"
+    r"|没(?:出过?错|报过?错|有?出过?问题|挂过?)|并无[\u4e00-\u9fff]{1,8}|(?:错误|报错|告警|失败|异常|故障)(?:数|数量|次数)?(?:为|是)[零无]",
+    re.IGNORECASE,
+)
 _NONE_ZH = re.compile(
     r"(?:没有(?:发现|出现|检测到|任何|查到|找到|看到)*|未(?:发现|出现|检测到|见|查到|找到)(?:任何)?|不存在(?:任何)?|无(?=异常|错误|告警|失败|警告|僵尸|丢包|故障|问题))([\u4e00-\u9fff]{1,8})"
 )
@@ -382,6 +389,9 @@ class _Sentence:
         for match in _NONE_EN.finditer(self.rest):
             noun = re.match(r"[^,.;:\[]{0,60}", self.text[match.start() :])
             self._add("none", match.start(), match.end(), noun=noun[0].lower() if noun else "")
+        for match in _NONE_SAID.finditer(self.rest):
+            noun = match[0].lower().replace("n't any", "").replace("出错", "错误").replace("nothing", "")
+            self._add("none", match.start(), match.end(), noun=noun)
         for match in _NONE_ZH.finditer(self.rest):
             if not _NOT_NONE_ZH.match(match[1]):
                 self._add("none", match.start(), match.end(), noun=match[1])
