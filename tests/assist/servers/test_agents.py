@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from intact.assist.answers import MAX_ROWS, ToolAnswer
 from intact.assist.asking import Asker, Language
-from intact.assist.servers.agents import TOOLS as AGENTS
+from intact.assist.servers.agents import TOOLS as ALL_AGENTS
 from intact.assist.servers.offer import checked, schema
+from intact.assist.servers.own import OWN_TOOLS
 from intact.assist.servers.query import TOOLS as QUERY
 from intact.assist.tool import Parts, Tool, ToolRefused
 from intact.query.readers import Readers
@@ -22,6 +23,7 @@ from intact.store.database import Database
 from intact.store.runs import DataDirectory
 from tests.assist.questions.recorded import ASKED_NS, WORDS, nightly
 
+AGENTS = tuple(tool for tool in ALL_AGENTS if tool not in OWN_TOOLS)  # those over runs
 BY_NAME = {tool.name: tool for tool in (*AGENTS, *QUERY)}
 ONE, TWO = Asker(name="one", tenant_id=1), Asker(name="two", tenant_id=2)
 # what makes a tool give all it has

@@ -1,7 +1,6 @@
 """Which experts there are. To add one of ours: one file with `EXPERT`, one line here; a third party offers an entry point."""
 
 import importlib
-import importlib.util
 import logging
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +14,7 @@ MODULES = (
     "intact.assist.experts.host",
     "intact.assist.experts.governance",
     "intact.assist.experts.knowledge",
+    "intact.assist.experts.usage",
 )
 
 
@@ -28,9 +28,8 @@ def load_experts(offered: Iterable[EntryPoint] | None = None) -> tuple[Expert, .
     """
     found: dict[str, Expert] = {}
     for module in MODULES:
-        if importlib.util.find_spec(module) is not None:
-            expert: Expert = importlib.import_module(module).EXPERT
-            found[expert.id] = expert
+        expert: Expert = importlib.import_module(module).EXPERT
+        found[expert.id] = expert
     for point in sorted(entry_points(group=GROUP) if offered is None else offered, key=lambda each: each.name):
         problem = _take(point, found)
         if problem:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from intact.assist.answers import Cell, ToolAnswer
 from intact.assist.asking import Asker, Language
+from intact.assist.servers.own import OWN_TOOLS
 from intact.assist.servers.scoped import Ranged, Values, answered, as_answer, resolve, table
 from intact.assist.tool import Parts, Texts, Tool, ToolRefused
 from intact.model.errors import IntactError
@@ -442,4 +443,5 @@ TOOLS: tuple[Tool, ...] = (
         _policy_hits,
         "blocked denied prevented enforcement rules 策略 拦截 阻断 阻止 拒绝 规则 命中",
     ),
+    *OWN_TOOLS,
 )

@@ -24,6 +24,7 @@ _UNITS = {
         ("at_ns", "first_ns", "last_ns", "started_ns", "ended_ns", "first_seen_ns", "last_seen_ns"), "epoch_ns"
     ),
     **dict.fromkeys(("took_ns", "mean_ns", "max_ns", "first_chunk_took_ns"), "ns"),
+    **dict.fromkeys(("lasted_ns", "p50_ns", "p99_ns"), "ns"),
     **dict.fromkeys(("bytes", "written_bytes", "missing_bytes"), "bytes"),
     **dict.fromkeys(("tokens", "input_tokens", "output_tokens", "cached_tokens"), "tokens"),
     "cost_usd": "usd",
@@ -42,6 +43,7 @@ _UNITS = {
             ),
             *("created", "writes", "renamed", "permissions", "contacts", "failed", "processes", "hits", "objects"),
             *("operations", "times", "runs", "clipped_calls", "short_stages", "seen", "evidence", "blocked"),
+            *("asked", "askers", "questions", "followups"),
         ),
         "count",
     ),
@@ -77,6 +79,7 @@ _FOREIGN = frozenset(
             "error",
             "reason",
         ),
+        *("question", "work"),
         *("title", "message", "note", "problem", "rule", "value", "label"),
     }
 )
