@@ -25,6 +25,7 @@ from intact.assist.events import (
     ToolStarted,
 )
 from intact.assist.expert import Expert, Report, Statement, ToolFailed, Value
+from intact.assist.intent import replies
 from intact.assist.phrases import phrase
 from intact.assist.plain_events import Plain
 from intact.assist.servers.registry import tool_named
@@ -220,7 +221,8 @@ class _Run:
         if verdict is not None:
             named: dict[str, Any] = {"intent_type": verdict.intent_type, "intent_name": verdict.intent_name}
             if verdict.intent_type in _ALWAYS_DIRECT or verdict.direct_response:
-                told(Token(message=verdict.direct_response or self._direct(verdict.intent_type, question.language)))
+                said = verdict.direct_response or replies.direct(verdict.intent_type, question.language)
+                told(Token(message=said or ""))
                 told(Done(verdict=_DIRECT.get(verdict.intent_type, "answered"), **named))
                 return
             if verdict.intent_type == "followup" and verdict.resolved_text:
@@ -348,12 +350,6 @@ class _Run:
         name = "cannot" if self.models is None else "cannot_model"
         text = f"{phrase(name, language)}\n{self._what_i_can(language)}"
         return Report(statements=(Statement(text=text),), verdict="cannot_tell")
-
-    def _direct(self, intent_type: str, language: Language) -> str:
-        if intent_type == "suspicious":
-            return phrase("refused", language)
-        text = phrase(intent_type, language)
-        return f"{text}\n{self._what_i_can(language)}" if intent_type == "identity" else text
 
     def _what_i_can(self, language: Language) -> str:
         colon = "：" if language is Language.ZH else ": "
