@@ -14,6 +14,11 @@ from intact.query.readers import Readers
 Texts = dict[Language, str]
 
 
+def texts(en: str, zh: str) -> Texts:
+    """The same in both languages."""
+    return {Language.EN: en, Language.ZH: zh}
+
+
 class ToolRefused(IntactError):
     """What was asked of a tool is wrong or may not be seen; the text is ours and reaches the asker and the model."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from intact.assist.answers import MAX_ROWS, ToolAnswer
-from intact.assist.asking import Asker, Language
+from intact.assist.asking import Asker
 from intact.assist.servers import host_tables as tables
 from intact.assist.servers.host_diagnose import Diagnose, diagnosed
 from intact.assist.servers.host_live import (
@@ -19,7 +19,7 @@ from intact.assist.servers.host_live import (
     sampled,
 )
 from intact.assist.servers.host_stored import History, Usual, history, last_measured, usual
-from intact.assist.tool import Arguments, Parts, Texts, Tool, ToolRefused
+from intact.assist.tool import Arguments, Parts, Texts, Tool, ToolRefused, texts
 from intact.model.host import LogClass, Part, Within
 
 _LOOK_S = 0.3  # between two looks where a rate is wanted
@@ -158,10 +158,6 @@ def _connect_probe(parts: Parts, asker: Asker, given: Probe) -> ToolAnswer:
     return looked(parts, asker, given, tool="connect_probe", look=look, show=tables.probe)
 
 
-def _texts(en: str, zh: str) -> Texts:
-    return {Language.EN: en, Language.ZH: zh}
-
-
 def _tool(
     name: str, about: Texts, says: Texts, takes: tuple[type[Arguments], Callable[..., ToolAnswer]], words: str
 ) -> Tool:
@@ -171,108 +167,108 @@ def _tool(
 TOOLS: tuple[Tool, ...] = (
     _tool(
         "diagnose",
-        _texts(
+        texts(
             "What is wrong with this host, by rules over several looks: causes, symptoms, what is unusual, what is unread.",
             "诊断本机哪里有问题：按规则多次采样，给出根因、症状、异常指标以及看不到的部分。",
         ),
-        _texts("Diagnose the host", "诊断主机"),
+        texts("Diagnose the host", "诊断主机"),
         (Diagnose, diagnosed),
         "wrong slow problem fault cause root trouble health check 诊断 故障 根因 排查 异常 卡 慢 健康 问题",
     ),
     _tool(
         "system_space",
-        _texts(
+        texts(
             "File systems: size, used, free, inodes, read-only.",
             "各文件系统的容量、已用、可用、inode 使用与是否只读。",
         ),
-        _texts("Query disk space", "查询系统空间"),
+        texts("Query disk space", "查询系统空间"),
         (Space, _space),
         "disk df full free mount partition inode storage 磁盘 空间 容量 分区 挂载 占用 剩余",
     ),
     _tool(
         "core_metrics",
-        _texts(
+        texts(
             "CPU, memory, load, swap, pressure, disk and network rates, descriptors, counts of processes, uptime: now.",
             "CPU、内存、负载、交换、压力、磁盘与网络速率、句柄、进程数、运行时长等当前核心指标。",
         ),
-        _texts("Query core metrics of the host", "查询主机核心指标"),
+        texts("Query core metrics of the host", "查询主机核心指标"),
         (CoreMetrics, _core_metrics),
         "cpu memory load uptime swap usage ram cores utilisation 处理器 内存 负载 使用率 核数 运行时间 句柄 指标",
     ),
     _tool(
         "metric_history",
-        _texts(
+        texts(
             "Core metrics of hosts over time: mean, least, most by step.",
             "主机核心指标的历史曲线：按时间段给出均值、最小与最大。",
         ),
-        _texts("Query the history of host metrics", "查询主机指标历史"),
+        texts("Query the history of host metrics", "查询主机指标历史"),
         (History, history),
         "trend history hour yesterday graph chart over time peak 历史 趋势 曲线 过去 昨天 峰值 小时",
     ),
     _tool(
         "baseline",
-        _texts(
+        texts(
             "What is usual for each metric, how far it is from it now, and since when its level changed.",
             "各指标的常态基线、当前偏离程度以及水平变化的时间点。",
         ),
-        _texts("Compare with the baseline", "对比指标基线"),
+        texts("Compare with the baseline", "对比指标基线"),
         (Usual, usual),
         "unusual anomaly change baseline deviation since when 基线 异常 突变 变化 偏离",
     ),
     _tool(
         "processes",
-        _texts(
+        texts(
             "Processes by CPU, memory, descriptors, threads, children, traffic or age, with state and command line.",
             "进程列表：按 CPU、内存、句柄、线程、子进程、读写量或时长排序，含状态与命令行。",
         ),
-        _texts("Query processes of the host", "查询主机进程数据"),
+        texts("Query processes of the host", "查询主机进程数据"),
         (Processes, _processes),
         "top ps process pid zombie threads biggest 进程 僵尸 线程 占用最高 最多",
     ),
     _tool(
         "error_logs",
-        _texts(
+        texts(
             "What the logs (journal, kernel, syslog files) tell: kinds of errors, counts, the last line of each.",
             "日志（journal、内核、syslog 文件）中的错误：按类别统计次数与最后一行。",
         ),
-        _texts("Query error logs of the host", "查询主机错误日志"),
+        texts("Query error logs of the host", "查询主机错误日志"),
         (ErrorLogs, _error_logs),
         "errors logs journal dmesg syslog oom segfault 错误 日志 报错 内核 异常",
     ),
     _tool(
         "network",
-        _texts(
+        texts(
             "Ports that are listened on with their processes and queues, connections by state, interfaces.",
             "监听端口及其进程与队列、按状态统计的连接、网卡。",
         ),
-        _texts("Query the network of the host", "查询主机网络"),
+        texts("Query the network of the host", "查询主机网络"),
         (Network, _network),
         "ports listening connections sockets tcp interface nic 端口 监听 连接 网卡 套接字 网络",
     ),
     _tool(
         "services",
-        _texts("Services of the service manager and their states.", "服务管理器中的服务及其状态。"),
-        _texts("Query services of the host", "查询主机服务"),
+        texts("Services of the service manager and their states.", "服务管理器中的服务及其状态。"),
+        texts("Query services of the host", "查询主机服务"),
         (Services, _services),
         "systemd units daemon failed running 服务 守护进程 失败",
     ),
     _tool(
         "open_files",
-        _texts(
+        texts(
             "Files that grow, and files without a name that still take space, with the process that holds them.",
             "正在增长的文件，以及已删除但仍占空间的文件，含占用进程。",
         ),
-        _texts("Query open files of the host", "查询主机打开的文件"),
+        texts("Query open files of the host", "查询主机打开的文件"),
         (OpenFiles, _open_files),
         "lsof deleted growing descriptor written 打开 文件 删除 增长 句柄",
     ),
     _tool(
         "connect_probe",
-        _texts(
+        texts(
             "Try whether a port of this machine takes connections; nothing is sent.",
             "探测本机某端口是否可连接，不发送任何数据。",
         ),
-        _texts("Probe a port", "探测端口"),
+        texts("Probe a port", "探测端口"),
         (Probe, _connect_probe),
         "port open refused reachable connect 端口 通不通 连通 拒绝",
     ),

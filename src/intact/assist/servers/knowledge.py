@@ -9,7 +9,7 @@ from intact.assist.answers import MAX_ROWS, Cell, ToolAnswer
 from intact.assist.asking import Asker, Language
 from intact.assist.knowledge.chunks import Chunk, language_of
 from intact.assist.knowledge.library import MAX_LIMIT, Library
-from intact.assist.tool import Arguments, Parts, Texts, Tool, ToolRefused
+from intact.assist.tool import Arguments, Parts, Tool, ToolRefused, texts
 
 MAX_QUERY = 400
 MAX_AROUND = 5
@@ -128,48 +128,44 @@ def _told(
     )
 
 
-def _texts(en: str, zh: str) -> Texts:
-    return {Language.EN: en, Language.ZH: zh}
-
-
 TOOLS: tuple[Tool, ...] = (
     Tool(
         name="search",
-        about=_texts(
+        about=texts(
             "Search the documents (Intact's own and the operator's folders) for the passages that answer a question.",
             "在文档（Intact 自带的和运维人员指定目录里的）中检索能回答问题的段落。",
         ),
-        says=_texts("Search the documents", "检索知识库"),
+        says=texts("Search the documents", "检索知识库"),
         arguments=Search,
         run=_search,
         words=("document", "manual", "runbook", "how", "configure", "文档", "手册", "怎么", "配置", "说明"),
     ),
     Tool(
         name="quote",
-        about=_texts(
+        about=texts(
             "The sentences, rows and commands of found chunks that answer a question, word for word.",
             "从检索到的段落里逐字摘出能回答问题的句子、表格行和命令。",
         ),
-        says=_texts("Quote the documents", "摘录文档原文"),
+        says=texts("Quote the documents", "摘录文档原文"),
         arguments=Quote,
         run=_quote,
         words=("cite", "excerpt", "command", "引用", "摘录", "命令"),
     ),
     Tool(
         name="read",
-        about=_texts("Read a found chunk with what stands before and after it.", "阅读检索到的段落及其前后文。"),
-        says=_texts("Read a document", "阅读文档"),
+        about=texts("Read a found chunk with what stands before and after it.", "阅读检索到的段落及其前后文。"),
+        says=texts("Read a document", "阅读文档"),
         arguments=Read,
         run=_read,
         words=("context", "section", "chapter", "上下文", "章节", "全文"),
     ),
     Tool(
         name="sources",
-        about=_texts(
+        about=texts(
             "Which folders and files the library holds, when each was read, and what was left out and why.",
             "知识库里有哪些目录和文件、何时读取，以及哪些没有读入、为什么。",
         ),
-        says=_texts("List the documents", "列出知识库文档"),
+        says=texts("List the documents", "列出知识库文档"),
         arguments=Sources,
         run=_sources,
         words=("folder", "files", "skipped", "目录", "文件", "跳过"),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from intact.assist.answers import MAX_ROWS, ToolAnswer
 from intact.assist.asking import Asker, Language
-from intact.assist.tool import Arguments, Parts, Texts, Tool, ToolRefused
+from intact.assist.tool import Arguments, Parts, Tool, ToolRefused, texts
 from intact.model.errors import IntactError
 from intact.query.catalogue import Entry, catalogue, entry, in_language
 from intact.query.scope import cell_of
@@ -94,42 +94,38 @@ def _told(query: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], g
     )
 
 
-def _texts(en: str, zh: str) -> Texts:
-    return {Language.EN: en, Language.ZH: zh}
-
-
 TOOLS: tuple[Tool, ...] = (
     Tool(
         name="sql",
-        about=_texts(
+        about=texts(
             "Run one read-only SELECT over the recorded tables; rows that the asker may not see are left out.",
             "对已记录的数据表执行一条只读 SELECT；无权查看的行会被过滤。",
         ),
-        says=_texts("Run SQL", "执行 SQL 查询"),
+        says=texts("Run SQL", "执行 SQL 查询"),
         arguments=Sql,
         run=_sql,
         words=("select", "clickhouse", "query", "custom", "查询", "统计", "自定义"),
     ),
     Tool(
         name="tables",
-        about=_texts("Which tables SQL can be asked over.", "有哪些可以查询的数据表。"),
-        says=_texts("List tables", "列出数据表"),
+        about=texts("Which tables SQL can be asked over.", "有哪些可以查询的数据表。"),
+        says=texts("List tables", "列出数据表"),
         arguments=Catalogue,
         run=_tables,
         words=("schema", "catalog", "catalogue", "表", "目录"),
     ),
     Tool(
         name="describe",
-        about=_texts("The columns of a table with types, units and meaning.", "数据表的列、类型、单位与含义。"),
-        says=_texts("Describe a table", "查看表结构"),
+        about=texts("The columns of a table with types, units and meaning.", "数据表的列、类型、单位与含义。"),
+        says=texts("Describe a table", "查看表结构"),
         arguments=Describe,
         run=_describe,
         words=("columns", "schema", "fields", "tags", "列", "字段", "表结构"),
     ),
     Tool(
         name="enum",
-        about=_texts("What the codes of a column mean.", "某一列编码的含义。"),
-        says=_texts("Explain codes", "查看枚举含义"),
+        about=texts("What the codes of a column mean.", "某一列编码的含义。"),
+        says=texts("Explain codes", "查看枚举含义"),
         arguments=Enum,
         run=_enum,
         words=("codes", "labels", "values", "meaning", "枚举", "取值", "含义"),

@@ -1,11 +1,9 @@
 """Which tool servers there are. To add one: one file with `TOOLS`, one line here."""
 
 import importlib
-import importlib.util
 from dataclasses import dataclass
 
-from intact.assist.asking import Language
-from intact.assist.tool import Texts, Tool
+from intact.assist.tool import Texts, Tool, texts
 from intact.query.row_limits import Role
 
 
@@ -21,31 +19,34 @@ class ServerSpec:
 SERVERS = (
     ServerSpec(
         name="agents",
-        about={
-            Language.EN: "What AI agents did and why: runs, calls, effects, causes, findings, cost.",
-            Language.ZH: "智能体做了什么、为什么做：运行、调用、影响、起因、发现与费用。",
-        },
+        about=texts(
+            "What AI agents did and why: runs, calls, effects, causes, findings, cost.",
+            "智能体做了什么、为什么做：运行、调用、影响、起因、发现与费用。",
+        ),
         module="intact.assist.servers.agents",
     ),
     ServerSpec(
         name="query",
-        about={
-            Language.EN: "Read-only SQL over what was recorded, and its catalogue.",
-            Language.ZH: "只读 SQL 查询与数据目录。",
-        },
+        about=texts(
+            "Read-only SQL over what was recorded, and its catalogue.",
+            "只读 SQL 查询与数据目录。",
+        ),
         module="intact.assist.servers.query",
     ),
     ServerSpec(
         name="host",
-        about={
-            Language.EN: "Hosts as they are and were: space, metrics, processes, errors, network, services.",
-            Language.ZH: "主机现状与历史：磁盘、指标、进程、错误日志、网络与服务。",
-        },
+        about=texts(
+            "Hosts as they are and were: space, metrics, processes, errors, network, services.",
+            "主机现状与历史：磁盘、指标、进程、错误日志、网络与服务。",
+        ),
         module="intact.assist.servers.host",
     ),
     ServerSpec(
         name="knowledge",
-        about={Language.EN: "Documents, with the place that is cited.", Language.ZH: "知识库文档检索，附引用出处。"},
+        about=texts(
+            "Documents, with the place that is cited.",
+            "知识库文档检索，附引用出处。",
+        ),
         module="intact.assist.servers.knowledge",
     ),
 )
@@ -53,8 +54,6 @@ SERVERS = (
 
 def tools_of(server: ServerSpec) -> tuple[Tool, ...]:
     """The tools of a server, in the order they are offered in."""
-    if importlib.util.find_spec(server.module) is None:
-        return ()
     tools: tuple[Tool, ...] = importlib.import_module(server.module).TOOLS
     return tuple(sorted(tools, key=lambda tool: tool.name))
 
