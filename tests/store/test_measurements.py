@@ -6,7 +6,7 @@ import pytest
 
 from intact.model.facts import HostMetric
 from intact.model.identity import text_id
-from intact.query.measurements import Measured, hosts_measured, measured, series
+from intact.query.measurements import Measured, measured, series
 from intact.store.database import Database
 from intact.store.measurements import insert_measurements
 from intact.store.runs import DataDirectory
@@ -59,8 +59,7 @@ def test_by_steps_of_time(database: Database) -> None:
     assert "{" not in rows.sql
 
 
-def test_hosts_and_single_measurements(database: Database) -> None:
-    assert hosts_measured(database, wanted()).rows == (("web-1", T0 + 9 * 10**9, 20), ("web-2", T0 + 9 * 10**9, 10))
+def test_single_measurements(database: Database) -> None:
     assert [row[3] for row in series(database, wanted(device="/")).rows] == [5] * 10
     assert series(database, wanted(hosts=("nowhere",))).rows == ()
 

@@ -1,7 +1,5 @@
 """What agents and models said to each other, in numbers: runs, agents, calls, tool calls, tokens, cost, time taken."""
 
-from dataclasses import replace
-
 from intact.query.row_limits import Role
 from intact.query.scope import Rows, Scope, ask, clipped, latest
 from intact.store.database import Database
@@ -140,11 +138,6 @@ def tool_sums(database: Database, scope: Scope, *, by: str) -> Rows:
         countIf(c.took_ns IS NULL) AS unanswered, round(avg(c.took_ns), 1) AS mean_ns, max(c.took_ns) AS max_ns
     FROM ({_tool(scope)}) AS c GROUP BY of ORDER BY tool_calls DESC, of"""
     return ask(database, sql, scope)
-
-
-def without_filters(scope: Scope) -> Scope:
-    """The scope with every filter of calls and tool calls left open."""
-    return replace(scope, values={"model": "", "agent": "", "tool": "", "failed": False, **scope.values})
 
 
 def _tool(scope: Scope) -> str:

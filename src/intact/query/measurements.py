@@ -62,17 +62,6 @@ def series(database: Database, wanted: Measured) -> Rows:
     )
 
 
-def hosts_measured(database: Database, wanted: Measured) -> Rows:
-    """The hosts of which there are measurements in that time, with the time of the last."""
-    return _rows(
-        database,
-        "SELECT host, max(when_ns) AS last_ns, count() AS samples FROM (SELECT at_ns AS when_ns, "
-        f"{_LABELS} FROM host_metric WHERE {_where(wanted)}) AS m GROUP BY host ORDER BY host",
-        wanted,
-        {},
-    )
-
-
 def _where(wanted: Measured) -> str:
     found = "at_ns >= {from:Int64} AND at_ns < {to:Int64}"
     if wanted.names:

@@ -21,7 +21,6 @@ LAST_NS = 600_000_000_000  # an older measurement tells nothing of now
 _POINTS = 60
 _LEAST_STEP_NS = 10_000_000_000
 _SERIES_ROWS = 10_000
-_METRIC_COLUMNS = ("mean", "least", "most", "last")
 
 
 class Ranged(Arguments):
