@@ -64,23 +64,13 @@ class Models:
 
 def chat_model(settings: ModelSettings) -> ChatModel:
     """The client of one model."""
-    chat: BaseChatModel
-    if settings.provider is Provider.ANTHROPIC:
-        chat = ChatAnthropic(
-            model=settings.name,
-            base_url=settings.base_url,
-            api_key=settings.key(),
-            timeout=settings.timeout_s,
-            max_retries=RETRIES,
-            max_tokens=settings.max_output_tokens,
-        )
-    else:
-        chat = ChatOpenAI(
-            model=settings.name,
-            base_url=settings.base_url,
-            api_key=settings.key(),
-            timeout=settings.timeout_s,
-            max_retries=RETRIES,
-            max_tokens=settings.max_output_tokens,
-        )
+    kind = ChatAnthropic if settings.provider is Provider.ANTHROPIC else ChatOpenAI
+    chat: BaseChatModel = kind(
+        model=settings.name,
+        base_url=settings.base_url,
+        api_key=settings.key(),
+        timeout=settings.timeout_s,
+        max_retries=RETRIES,
+        max_tokens=settings.max_output_tokens,
+    )
     return ChatModel(name=settings.name, provider=settings.provider.value, chat=chat, timeout_s=settings.timeout_s)
