@@ -37,13 +37,17 @@ T = TypeVar("T")
 
 # Who can start us can read the files of the data directory.
 OWNER = Asker(name="@owner", role=Role.OWNER)
+NAMES = tuple(spec.name for spec in SERVERS)
+NAMED = ", ".join(NAMES)
 IDLE_S = 1.0
 MAX_HEADERS = 64 << 10
 MOST_CONNECTIONS = 256
 
 
 def run(
-    server: list[str] = typer.Argument(None, metavar="[SERVER]…", help="agents, query, host, knowledge; without: all."),
+    server: list[str] = typer.Argument(
+        None, metavar="[SERVER]…", help=f"{NAMED}; without: all.", autocompletion=lambda: list(NAMES)
+    ),
     listen: str | None = typer.Option(
         None, "--listen", metavar="HOST:PORT", help="Over HTTP, for an assistant elsewhere: asks for signed identities."
     ),
@@ -56,10 +60,9 @@ def run(
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="intact: %(message)s")
     only = tuple(dict.fromkeys(server or ()))
-    known = [spec.name for spec in SERVERS]
     for name in only:
-        if name not in known:
-            raise UsageError(f"there is no server {ascii(name)[:60]}; there are: {', '.join(known)}")
+        if name not in NAMES:
+            raise UsageError(f"there is no server {ascii(name)[:60]}; there are: {NAMED}")
     settings = read_assist_settings(config)
     directory = DataDirectory.locate(data)
     directory.become_owner()
