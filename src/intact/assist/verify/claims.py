@@ -153,7 +153,8 @@ _NONE_EN = re.compile(
 _TROUBLE_EN = r"(?:error|failure|fault|problem|issue|warning|crash|zombie|alert|timeout|restart)(?:e?s)?"
 _NONE_SAID = re.compile(
     rf"n't any [a-z-]+|\b{_TROUBLE_EN}-free\b|\b{_TROUBLE_EN} never (?:occurred|happened|came up)\b"
-    rf"|\b{_TROUBLE_EN}(?: count)? (?:is|was|are|were) (?:nil|none)\b|\bnothing (?:has |had )?(?:failed|crashed|gone wrong|went wrong)\b"
+    rf"|\b{_TROUBLE_EN}(?: count)? (?:is|was|are|were) (?:nil|none)\b"
+    r"|\bnothing (?:has |had )?(?:failed|crashed|gone wrong|went wrong)\b"
     r"|没(?:出过?错|报过?错|有?出过?问题|挂过?)|并无[\u4e00-\u9fff]{1,8}|(?:错误|报错|告警|失败|异常|故障)(?:数|数量|次数)?(?:为|是)[零无]",
     re.IGNORECASE,
 )
@@ -390,8 +391,8 @@ class _Sentence:
             noun = re.match(r"[^,.;:\[]{0,60}", self.text[match.start() :])
             self._add("none", match.start(), match.end(), noun=noun[0].lower() if noun else "")
         for match in _NONE_SAID.finditer(self.rest):
-            noun = match[0].lower().replace("n't any", "").replace("出错", "错误").replace("nothing", "")
-            self._add("none", match.start(), match.end(), noun=noun)
+            said = match[0].lower().replace("n't any", "").replace("出错", "错误").replace("nothing", "")
+            self._add("none", match.start(), match.end(), noun=said)
         for match in _NONE_ZH.finditer(self.rest):
             if not _NOT_NONE_ZH.match(match[1]):
                 self._add("none", match.start(), match.end(), noun=match[1])
