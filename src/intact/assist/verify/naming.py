@@ -20,7 +20,6 @@ _PLAIN_WORDS = """
     stopped symptom system the to tool total true type unknown up used user value verdict warning yes zombie zombies
     """
 _PLAIN = frozenset(_PLAIN_WORDS.split())
-)
 
 
 def rows_by_name(answer: ToolAnswer) -> dict[str, frozenset[int]]:
