@@ -1,6 +1,10 @@
 """What serve tells Prometheus of the assistant: answers, their times, tools, models, tokens."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from intact.assist.keep.keep import ResponseRow
 from intact.assist.plain_events import Plain
@@ -8,6 +12,16 @@ from intact.assist.plain_events import Plain
 # From a direct answer (milliseconds) to a model that works for minutes.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _TOOL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+
+
+class RunningMetrics(Collector):
+    """How many answers are being made now, when it is asked."""
+
+    def __init__(self, running: Callable[[], int]) -> None:
+        self._running = running
+
+    def collect(self):  # type: ignore[no-untyped-def]
+        yield GaugeMetricFamily("intact_answers_running", "Answers that are being made now.", value=self._running())
 
 
 class AssistMetrics:
