@@ -11,7 +11,7 @@ from intact.assist.answers import Evidence, ToolAnswer
 from intact.assist.asking import Asker, Language, Message, Question
 from intact.assist.begun import Begun
 from intact.assist.events import Done, Event, EvidenceFound, Step, Token
-from intact.assist.keep.keep import KeepUnavailable, Session
+from intact.assist.keep.keep import KeepUnavailable, ResponseRow, Session
 from intact.assist.keep.sqlite import SqliteKeep
 from intact.assist.plain_events import Plain
 from intact.assist.responses import Asked, Care, Responses, Taken, Unknown
@@ -291,10 +291,27 @@ def test_a_question_is_not_lost_between_its_first_packet_and_its_place(tmp_path:
 
 def test_what_was_begun_and_cut_off_is_left_out(tmp_path: Path) -> None:
     begun = Begun(tmp_path)
-    (tmp_path / "begun" / "r_1").write_text('[{"id": "r_1"')
-    (tmp_path / "begun" / "r_2").write_text("")
-    assert begun.left() == []
-    assert list((tmp_path / "begun").iterdir()) == []
+    for name in ("r_1", "r_2"):
+        begun.note(_row(name), "first")
+    begun.forget("r_1")
+    begun.close()
+    file = tmp_path / "begun.jsonl"
+    assert file.stat().st_mode & 0o777 == 0o600
+    whole = file.read_bytes()
+    for cut in range(whole.rindex(b"\n") + 1, len(whole)):  # of what was written last: that r_1 is forgotten
+        file.write_bytes(whole[:cut])
+        again = Begun(tmp_path)
+        assert [row.id for row, _ in again.left()] == ["r_1", "r_2"]
+        again.note(_row("r_3"), "first")
+        assert [row.id for row, _ in again.left()] == ["r_1", "r_2", "r_3"]
+        for name in ("r_1", "r_2", "r_3"):
+            again.forget(name)
+        assert file.stat().st_size == 0
+        again.close()
+
+
+def _row(identity: str) -> ResponseRow:
+    return ResponseRow(id=identity, session_id="ses", owner="alice", question={}, asker={}, started_ns=1)
 
 
 @pytest.mark.parametrize("dies_at", ["log", "close_response", "add_message"])

@@ -5,7 +5,7 @@ import dataclasses
 import importlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -112,9 +112,10 @@ class Assistant:
             if sender is not None:
                 stack.callback(sender.close)
             is_lasting = wiring.place == "serve"
+            begun = stack.enter_context(closing(Begun(wiring.directory))) if is_lasting else None
             responses = Responses(
                 keep, executor, make_title=_titles(small), on_end=_all_told(wiring.on_end, sender), place=wiring.place,
-                begun=Begun(wiring.directory) if is_lasting else None, care=wiring.care,
+                begun=begun, care=wiring.care,
             )  # fmt: skip
             stack.push_async_callback(responses.close)
             if is_lasting and not await _went_on(responses):

@@ -1,9 +1,8 @@
-"""The questions whose first packet went before anything of them was kept: a file each until it is, so that none is lost.
+"""The questions whose first packet went before anything of them was kept: a line each until it is, so that none is lost.
 
-A file is a few dozen microseconds; the place where responses are kept may be far away, or wait for others.
+To add a line to an open file takes microseconds; the place where responses are kept may be far away, or wait for others.
 """
 
-import contextlib
 import json
 import logging
 import os
@@ -12,51 +11,72 @@ from pathlib import Path
 from intact.assist.keep.keep import ResponseRow, State
 
 _LOG = logging.getLogger("intact.assist")
-DIRECTORY = "begun"
-MOST = 1_000
-MAX_BYTES = 1 << 20
+FILE = "begun.jsonl"
+MAX_BYTES = 64 << 20
 
 
 class Begun:
-    """Files in a directory of their own; what cannot be written or read is as if it had not been asked.
+    """A file that only grows while something in it is not kept yet, and is emptied when all is.
 
     Args:
         directory: the data directory.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory / DIRECTORY
+        self._path = directory / FILE
+        self._pending: set[str] = set()
+        self._file = -1
         try:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
+            self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             _LOG.warning("questions that are asked just before a crash may be lost: %s", error)
 
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
     def note(self, row: ResponseRow, first: str) -> None:
         """Write one, with its first event."""
-        body = {name: getattr(row, name) for name in ResponseRow.__slots__}
-        text = json.dumps([body, first], ensure_ascii=True).encode("ascii")
-        try:
-            file = os.open(self._directory / row.id, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            try:
-                os.write(file, text)
-            finally:
-                os.close(file)
-        except OSError as error:
-            _LOG.warning("a question that is asked just before a crash may be lost: %s", error)
+        self._pending.add(row.id)
+        self._add([{name: getattr(row, name) for name in ResponseRow.__slots__}, first])
 
     def forget(self, response_id: str) -> None:
-        """It is kept where it belongs."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._directory / response_id)
+        """It is kept where it belongs, or is not to be."""
+        if response_id in self._pending:
+            self._pending.discard(response_id)
+            self._add(response_id)
 
     def left(self) -> list[tuple[ResponseRow, str]]:
         """Those that an earlier process wrote and did not forget, each with its first event."""
-        found = []
-        with contextlib.suppress(OSError):
-            for path in sorted(self._directory.iterdir())[:MOST]:
-                try:
-                    body, first = json.loads(path.read_bytes()[:MAX_BYTES])
-                    found.append((ResponseRow(**{**body, "state": State(body["state"])}), str(first)))
-                except (OSError, ValueError, TypeError, KeyError):  # cut off by the crash: nobody was told of it yet
-                    self.forget(path.name)
-        return found
+        found: dict[str, tuple[ResponseRow, str]] = {}
+        try:
+            size = os.fstat(self._file).st_size if self._file >= 0 else 0
+            lines = os.pread(self._file, min(size, MAX_BYTES), 0).splitlines() if size else []
+        except OSError as error:
+            _LOG.warning("questions that were asked just before a crash are lost: %s", error)
+            lines = []
+        for line in lines:
+            try:
+                match json.loads(line):
+                    case str(forgotten):
+                        found.pop(forgotten, None)
+                    case [dict(body), str(first)]:
+                        row = ResponseRow(**{**body, "state": State(body["state"])})
+                        found[row.id] = row, first
+            except (ValueError, TypeError, KeyError):  # cut off by the crash: nobody was told of it yet
+                continue
+        self._pending |= set(found)
+        return list(found.values())
+
+    def _add(self, body: object) -> None:
+        """A line begins with its end, so that one that was cut off spoils no other."""
+        if self._file < 0:
+            return
+        try:
+            if self._pending:
+                os.write(self._file, b"\n" + json.dumps(body, ensure_ascii=True).encode("ascii"))
+            else:
+                os.ftruncate(self._file, 0)
+        except OSError as error:
+            _LOG.warning("a question that is asked just before a crash may be lost: %s", error)

@@ -28,10 +28,10 @@ _LOG = logging.getLogger("intact.assist")
 MOST_RUNNING = 200
 MOST_EVENTS = 20_000  # of one response
 MOST_OF_ONE = 20  # responses of one asker at once
-# First packets go first: where many ask, a response is worked on when for QUIET_S nobody else asked, at the latest
-# after PATIENCE_S.
+# First packets go first: a response is worked on FIRST_S after it was asked for; where more than MANY ask, when for
+# QUIET_S nobody else asked, at the latest after PATIENCE_S.
 MANY = 4
-QUIET_S, PATIENCE_S = 0.02, 0.5
+FIRST_S, QUIET_S, PATIENCE_S = 0.01, 0.1, 0.5
 PIECE = 80  # characters of the answer in one event
 
 
@@ -380,7 +380,7 @@ class Responses:
 
     async def _let_first_packets_go(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        await asyncio.sleep(0)
+        await asyncio.sleep(FIRST_S)
         while len(self._live) > MANY and (now := time.monotonic()) < deadline and now - self._asked_at < QUIET_S:
             await asyncio.sleep(QUIET_S)
 

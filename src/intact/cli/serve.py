@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import logging
 import os
 import signal
@@ -140,6 +141,8 @@ async def _answer(
     )  # fmt: skip
     async with Assistant.opened(assist, wiring) as assistant:
         metrics.registry.register(KeepMetrics(assistant.keep))
+        gc.collect()
+        gc.freeze()  # what is loaded stays: to look through all of it now and then takes a third of a second
         say()
         await _server(build_app(dataclasses.replace(service, assistant=assistant), metrics)).serve(sockets=[listening])
 
