@@ -19,6 +19,11 @@ def test_a_clipped_text_fits(text: str, width: int) -> None:
     assert len(clip(text, width)) <= width
 
 
+def test_what_takes_no_room_is_written_out() -> None:
+    assert safe("a\u200bb\u061cc\U000e0041") == "a\\u200bb\\u061cc\\U000e0041"
+    assert safe("\u26a0\ufe0f \U0001f468\u200d\U0001f469") == "\u26a0\ufe0f \U0001f468\u200d\U0001f469"  # one picture
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -14,6 +14,7 @@ from intact.assist.answers import Cell, Evidence
 from intact.assist.asking import Language
 from intact.assist.expert import Report, Statement, Value
 from intact.assist.phrases import phrase
+from intact.model.characters import written_out
 
 MAX_TEXT = 200  # characters of a text of others
 _CLOSING = re.compile(r"[)）”\"’'】]+")
@@ -199,12 +200,7 @@ def _shown(character: str) -> str:
     if character == " ":
         return character
     category = unicodedata.category(character)
-    if category[0] == "C" or category in ("Zl", "Zp", "Zs"):
-        code = ord(character)
-        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(
-            character, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-        )
-    return character
+    return written_out(character) if category[0] == "C" or category in ("Zl", "Zp", "Zs") else character
 
 
 def _rounded(cell: float, digits: int) -> str:

@@ -9,12 +9,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from intact.model.characters import written_out
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-# C0 and C1 controls, DEL, line and paragraph separators, and the marks that reorder what a person reads (UAX #9).
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+# C0 and C1 controls, DEL, line and paragraph separators, the marks that reorder what a person reads (UAX #9), and what
+# takes no room but is read by machines: zero-width space, word joiner, tags.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
 
 
 def safe(text: str) -> str:
@@ -23,12 +28,7 @@ def safe(text: str) -> str:
     >>> safe("a\\x1b[31mb\\n")
     'a\\\\x1b[31mb\\\\n'
     """
-    return _UNSAFE.sub(lambda m: _SHORT.get(m[0]) or _escaped(m[0]), text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return _UNSAFE.sub(lambda match: written_out(match[0]), text)
 
 
 def clip(text: str, width: int) -> str:
@@ -45,8 +45,8 @@ def clip(text: str, width: int) -> str:
 def quote(argv: Iterable[str]) -> str:
     """A command line for the eye: arguments with spaces in quotes, single ones around double ones.
 
-    >>> quote(["sh", "-c", 'echo "a b"'])
-    'sh -c \'echo "a b"\''
+    >>> print(quote(["sh", "-c", 'echo "a b"']))
+    sh -c 'echo "a b"'
     """
     return " ".join(_quoted(argument) for argument in argv)
 

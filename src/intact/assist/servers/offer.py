@@ -28,6 +28,7 @@ from intact.assist.protocol import (
 )
 from intact.assist.servers.registry import may_use
 from intact.assist.tool import Arguments, Parts, Tool, ToolRefused
+from intact.model.characters import written_out
 from intact.model.errors import IntactError
 
 _LOG = logging.getLogger("intact.assist")
@@ -246,4 +247,4 @@ def _text(answer: ToolAnswer, rows: list[str]) -> str:
     }  # fmt: skip
     said = json.dumps({key: value for key, value in head.items() if value not in ((), {}, None)}, ensure_ascii=False)
     lines = "\n".join([said, *shown])
-    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in lines)
+    return "".join(c if c.isprintable() or c == "\n" else written_out(c) for c in lines)
