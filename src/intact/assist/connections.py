@@ -22,6 +22,10 @@ T = TypeVar("T")
 _asker: ContextVar[Asker | None] = ContextVar("intact_asker", default=None)
 
 
+class Refused(ToolFailed):
+    """The server is there and refuses: this asker, or this request; of others that says nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolInfo:
     """A tool that may be called, as it is told to whoever chooses one.
@@ -101,7 +105,7 @@ class Connection:
         except Exception as error:
             _LOG.debug("asking %s", self.name, exc_info=error)
             if isinstance(error, MCPError) and not _is_broken(error):
-                raise ToolFailed(f"{self.name} refused the request") from None
+                raise Refused(f"{self.name} refused the request") from None
             raise ToolFailed(f"{self.name} does not answer ({type(error).__name__})") from None
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from intact.assist.answers import ToolAnswer
 from intact.assist.asking import Asker
-from intact.assist.connections import Connection, Identity, ToolInfo, ToolServer
+from intact.assist.connections import Connection, Identity, Refused, ToolInfo, ToolServer
 from intact.assist.expert import ToolFailed
 from intact.assist.identity import Signer
 from intact.assist.outside import OutsideServer
@@ -57,7 +57,7 @@ class ToolPool:
                 raise UsageError(f"assist.mcp.{name}: a server of ours is called so; give it another name")
             self._servers[name] = OutsideServer(name, settings, signer)
         self._lists: dict[tuple[str, str], tuple[float, tuple[ToolInfo, ...]]] = {}
-        self._away: dict[str, _Away] = {}
+        self._away: dict[tuple[str, str], _Away] = {}  # by server, and by whom it refuses; empty: it is so for all
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,7 +71,7 @@ class ToolPool:
     @property
     def problems(self) -> tuple[str, ...]:
         """One line for each server that does not answer now; its tools are in no list."""
-        return tuple(away.line for _, away in sorted(self._away.items()))
+        return tuple(away.line for (_, whom), away in sorted(self._away.items()) if not whom)
 
     async def list_tools(self, asker: Asker) -> list[ToolInfo]:
         """What the asker may call, in an order that stays; the tools of a server that does not answer are left out."""
@@ -97,17 +97,22 @@ class ToolPool:
         kept = self._lists.get(key)
         if kept is not None and kept[0] > now:
             return kept[1]
-        away = self._away.get(server)
-        if away is not None and away.until > now:
-            return ()
+        away = self._away.get((server, ""))
+        for known in (away, self._away.get(key)):
+            if known is not None and known.until > now:
+                return ()
         try:
             found = await self._servers[server].list_tools(asker)
         except ToolFailed as error:
             if away is None:
                 _LOG.warning("%s", error)
-            self._away[server] = _Away(time.monotonic() + RETRY_S, str(error))
+            while len(self._away) >= MOST_LISTS:
+                self._away.pop(next(iter(self._away)))
+            whom = key if isinstance(error, Refused) else (server, "")
+            self._away[whom] = _Away(time.monotonic() + RETRY_S, str(error))
             return ()
-        self._away.pop(server, None)
+        self._away.pop((server, ""), None)
+        self._away.pop(key, None)
         tools = tuple(sorted(found, key=lambda tool: tool.name)[:MOST_TOOLS])
         while len(self._lists) >= MOST_LISTS:
             self._lists.pop(next(iter(self._lists)))

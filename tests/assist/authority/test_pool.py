@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 from intact.assist.asking import Asker
+from intact.assist.connections import Refused, ToolInfo
 from intact.assist.expert import ToolFailed
 from intact.assist.identity import Signer
 from intact.assist.pool import ToolPool
@@ -114,5 +115,26 @@ def test_a_server_of_its_own_goes_and_comes_back(tmp_path: Path) -> None:
                 async with over_http(signer, used, listen(port)):
                     answers = await asyncio.gather(*(pool.call(asker, "probe.who", {}) for asker in USERS[:20]))
                     assert [answer.rows[0][0] for answer in answers] == [asker.name for asker in USERS[:20]]
+
+    asyncio.run(ask())
+
+
+def test_who_is_refused_takes_a_server_from_nobody_else(tmp_path: Path) -> None:
+    class Picky:
+        async def list_tools(self, asker: Asker) -> tuple[ToolInfo, ...]:
+            if asker.name == "mallory":
+                raise Refused("out refused the request")
+            return (ToolInfo(server="out", name="who", about="", schema={}, is_ours=False),)
+
+        async def close(self) -> None:
+            pass
+
+    async def ask() -> None:
+        async with ToolPool({}, Signer.load(tmp_path)) as pool:
+            pool._servers["out"] = Picky()  # type: ignore[assignment]
+            assert await pool.list_tools(Asker(name="mallory")) == []
+            assert [tool.full_name for tool in await pool.list_tools(Asker(name="alice"))] == ["out.who"]
+            assert await pool.list_tools(Asker(name="mallory")) == []
+            assert pool.problems == ()
 
     asyncio.run(ask())
