@@ -9,8 +9,7 @@ from typing import Any
 
 from intact.assist.plain_events import Plain, as_text
 
-# what a front end may want that the protocol has no event for
-_CUSTOM = {"evidence", "chart", "title"}
+_LEFT_OUT = {"model_call", "verdict"}  # for going on and for counting; `done` says the same
 _ENDED_WELL = {"answered", "found", "nothing_wrong", "cannot_tell", "refused"}
 
 
@@ -63,9 +62,6 @@ class AgUiEncoder:
                 "content": content,
                 "role": "tool",
             }
-        elif kind in _CUSTOM:
-            value = {name: each for name, each in event.items() if name not in ("type", "timestamp")}
-            yield {"type": "CUSTOM", "name": kind, "value": value}
         elif kind == "token":
             yield from self._next_step(None)
             if not self._is_writing:
@@ -82,6 +78,9 @@ class AgUiEncoder:
             }
         elif kind == "done":
             yield from self._end(event)
+        elif kind not in _LEFT_OUT:  # what a front end may want that the protocol has no event for
+            value = {name: each for name, each in event.items() if name not in ("type", "timestamp")}
+            yield {"type": "CUSTOM", "name": kind, "value": value}
 
     def _next_step(self, step: str | None) -> Iterator[dict[str, Any]]:
         if step == self._step:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, assert_never
 
 from intact.assist.answers import Evidence, ToolAnswer
 from intact.assist.events import (
@@ -62,6 +62,8 @@ def plain(event: Event, at_ms: int) -> Plain:
             kind, body = "done", asdict(event)
             # what programs written for the first assistant know suspicious input by
             body["seed_intent_type"] = "invalid" if event.intent_type == "suspicious" else event.intent_type
+        case _:
+            assert_never(event)
     return {"type": kind, **body, "timestamp": at_ms}
 
 
