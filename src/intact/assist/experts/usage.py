@@ -37,7 +37,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "- {question}：{asked} 次，其中 {unanswered} 次没能回答",
     ),
     "sessions": (
-        "Sessions with the assistant: {n}, with {questions} questions, {unanswered} of them without an answer.",
+        "Sessions with the assistant: {n}; questions in them: {questions}; without an answer: {unanswered}.",
         "与助手的会话共 {n} 个，提问 {questions} 次，其中 {unanswered} 次没能回答。",
     ),
     "runs": ("Recorded runs of agents in that time: {n}.", "同一时间内智能体的运行记录：{n} 次。"),
