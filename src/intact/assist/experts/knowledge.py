@@ -20,6 +20,22 @@ SOUNDS_LIKE_IT = 0.95
 _ONE_FILE = re.compile(r"[\w-]\.(?:txt|log|py|js|ts|json|sh|csv|md|html)(?![\w.])", re.ASCII)
 _ASKED_FOR = re.compile(r"知识库|文档里|手册里|knowledge base|according to the docs|in the docs", re.IGNORECASE)
 
+# ways to ask how something works that are also those of tasks; a time, or what was done, makes a task of them
+_IN_GENERAL = re.compile(
+    r"\bwhat if\b|\bdo (?:i|we) (?:have|need) to\b|\bwhich (?:table|option|key|setting|flag)\b|\b(?:versus|vs)\b"
+    r"|\bdifference between\b|\bafter how (?:many|long)\b|\bwhere on disk\b|\bwhile .{1,40} (?:is |are )?still running\b"
+    r"|\bis .{1,50} still attributed\b|\bgets the blame\b|\bfootprint of\b|\bkeep an? \w+ away from\b|\bto a webhook\b"
+    r"|^limit how\b|\bcan (?:i|we) use (?:this|it|intact)\b|\bhow (?:do|can|should) (?:i|we)\b"
+    r"|怎么(?:录制|接入|删除|设置|配置|查看|使用|用|装|安装|升级|卸载|启动|开启|关闭|限制|发现|接)|在哪(?:里|儿)?(?:设置|配置|改)"
+    r"|边跑边看|算在谁|还算是|拦不住|影响有?多大|同时最多|多(?:久|长时间)[^，。]{0,8}就不|空闲的时候|有什么(?:区别|不同)",
+    re.IGNORECASE,
+)
+_PARTICULAR = re.compile(
+    r"\b(?:did|was|were|has|have been|yesterday|today|last|now|currently)\b|昨天|今天|最近|上次|刚才|现在|[删改读写跑]了|那次",
+    re.IGNORECASE,
+)
+IN_GENERAL = 0.92  # more than what agents and hosts make of the same words; where documents have nothing they are asked
+
 # a line that begins with white space gets no mark of a list
 _TEXTS = {
     "found": {Language.EN: "  The documents say:", Language.ZH: "  文档里是这样写的："},
@@ -52,7 +68,8 @@ def weight(question: Question) -> float:
     if _ASKED_FOR.search(question.text):
         return SOUNDS_LIKE_IT
     if weigh(clean(question.text).folded).intent != "knowledge":
-        return 0.3
+        is_general = _IN_GENERAL.search(question.text) and not _PARTICULAR.search(question.text)
+        return IN_GENERAL if is_general else 0.3
     return 0.5 if _ONE_FILE.search(question.text) else SOUNDS_LIKE_IT
 
 
