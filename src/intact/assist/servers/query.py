@@ -1,5 +1,6 @@
 """Tools over the tables themselves: guarded SQL, which tables there are, what is in one, and what its codes mean."""
 
+import re
 from collections.abc import Sequence
 
 from pydantic import Field
@@ -13,6 +14,12 @@ from intact.query.scope import cell_of
 from intact.query.sql import MAX_SQL_CHARACTERS, run_sql
 
 _MAX_NAME = 100
+_ENGINE = re.compile(r"Code: (\d{1,4})\. ")
+_KIND = re.compile(r"\(([A-Z][A-Z_]{2,60})\)\s*$")
+_DOING = re.compile(r": while executing .*$", re.IGNORECASE)
+_HINT = "the functions …OrNull give NULL for what cannot be read"
+# of https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp: functions, types, names, syntax
+_OF_QUERY = frozenset({36, 42, 43, 44, 46, 47, 53, 60, 62, 179, 182, 184, 207, 215, 352, 386})
 
 
 class Sql(Arguments):
@@ -47,7 +54,21 @@ def _sql(parts: Parts, asker: Asker, given: Sql) -> ToolAnswer:
             total=None if found.truncated else len(rows),
         )
     except (IntactError, ValueError) as error:
-        raise ToolRefused(str(error)) from error
+        raise ToolRefused(_without_data(str(error))) from error
+
+
+def _without_data(text: str) -> str:
+    """What the engine says, where it says nothing but words of the query; else only which kind of fault it is.
+
+    A value that cannot be read as a number stands in its message, and that is text of others: nobody marked it.
+    """
+    found = _ENGINE.match(text)
+    if found is None:
+        return text
+    if int(found[1]) in _OF_QUERY:
+        return _DOING.sub("", text)
+    kind = _KIND.search(text)
+    return f"Code: {found[1]}. the engine cannot work it out on the data{f' ({kind[1]})' if kind else ''}; {_HINT}"
 
 
 def _tables(_: Parts, __: Asker, given: Catalogue) -> ToolAnswer:
