@@ -1,11 +1,13 @@
 """What of a text reaches a model, and how it comes back."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlglot import exp, parse_one
 
 from intact.assist.answers import Evidence, ToolAnswer
 from intact.assist.handles import Handles, as_data, detail_as_data, is_atom, said_before
@@ -126,3 +128,15 @@ def test_no_word_of_the_vocabulary_is_a_phrase() -> None:
 )
 def test_markdown_of_a_model_does_nothing(text: str, plain: str) -> None:
     assert plain_markdown(text) == plain
+
+
+@pytest.mark.parametrize("around", ["{}", "'{}'", "'%{}%'", "'it''s {}'", "'a\\\\' = {}", "'x' = {}"])
+@pytest.mark.parametrize("text", ["a' OR 1=1 --", "\\", "\\' OR 1=1 --", "'", "/srv/it's", "x'); SELECT 1"])
+def test_a_text_in_a_query_is_a_literal_and_no_sql(around: str, text: str) -> None:
+    handles = Handles()
+    sql = f"SELECT {around.format(handles.handle(text))} FROM run"
+    literals = [each.this for each in parse_one(handles.resolve_sql(sql), dialect="clickhouse").find_all(exp.Literal)]
+    assert any(text in each for each in literals)
+    left = re.sub(r"'(?:[^'\\]|\\.|'')*'", "", handles.resolve_sql(sql))
+    assert "1=1" not in left
+    assert ";" not in left

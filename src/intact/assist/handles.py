@@ -32,6 +32,7 @@ FOREIGN = frozenset(_FOREIGN.split())
 # tools that give texts of ours and nothing else: names of tables, columns and values, and what they mean
 CATALOGUE = frozenset({"query.tables", "query.describe", "query.enum"})
 _HANDLE = re.compile(r"⟦\s*(u\d{1,5})\b[^⟧\n]{0,200}⟧")
+_QUOTE = re.compile(r"\\.|''", re.DOTALL)
 _BROKEN = re.compile(r"[⟦⟧]")
 _HEX = re.compile(r"(?=[0-9a-f-]*\d)[0-9a-f]{6,64}(?:-[0-9a-f]{2,32}){0,5}")
 _PREFIXED_HEX = re.compile(r"([a-z]{1,12})[-_:]((?=[0-9a-f]*\d)[0-9a-f]{6,64})")
@@ -81,6 +82,19 @@ class Handles:
             named = {str(name): self.resolve(each) for name, each in value.items()}
             return {name: part for name, (part, _) in named.items()}, any(was for _, was in named.values())
         return value, False
+
+    def resolve_sql(self, sql: str) -> str:
+        """A query with each handle replaced by its text as a literal: nothing in the text is SQL."""
+        parts, end, is_inside = [], 0, False
+        for match in _HANDLE.finditer(sql):
+            between = sql[end : match.start()]
+            parts.append(between)
+            is_inside ^= _QUOTE.sub("", between).count("'") % 2 == 1
+            text = self._texts.get(match[1])
+            shown = "" if text is None else text[:MAX_RESTORED].replace("\\", "\\\\").replace("'", "\\'")
+            parts.append(shown if is_inside else f"'{shown}'")
+            end = match.end()
+        return "".join([*parts, sql[end:]])
 
     def restore(self, text: str) -> str:
         """An answer of a model with the texts, escaped and in code spans, where their handles stand."""

@@ -125,6 +125,8 @@ class Guard(AgentMiddleware[Any, Any, Any]):
         if offered is None:
             return {"error": "there is no such tool; find tools first"}, False
         resolved, had_handles = self._handles.resolve(arguments)
+        if isinstance(arguments.get("sql"), str):
+            resolved["sql"] = self._handles.resolve_sql(arguments["sql"])
         try:
             evidence = await self._case.call(offered.full_name, **{str(key): value for key, value in resolved.items()})
         except ToolFailed as error:
