@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from intact.assist.answers import ToolAnswer
 from intact.assist.asking import Asker, Language
@@ -12,6 +12,7 @@ from intact.model.errors import IntactError
 from intact.query.readers import Readers
 
 Texts = dict[Language, str]
+Time: TypeAlias = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]  # epoch nanoseconds, as an argument
 
 
 def texts(en: str, zh: str) -> Texts:

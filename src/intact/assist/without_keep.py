@@ -3,14 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
+from intact.assist.identity import UseOnce
 from intact.assist.keep.keep import MAX_READING_BYTES, KeepUnavailable, as_text, new_id
 from intact.assist.tool import Readings
 
 _LOG = logging.getLogger("intact.assist")
-UseOnce = Callable[[str, int], Awaitable[bool]]
 MOST_IDS = 100_000
 MOST_READINGS = 64
 AWAY_S = 5.0  # so long the place is not asked again

@@ -12,12 +12,12 @@ LOOKED_AT = 300  # characters
 _NAMES = re.compile(r"\b[a-z]{2,12}-\d{1,4}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _NUMBERS = re.compile(r"\d+")
 _TOKEN = re.compile(r"[a-z_#@]{1,40}|[\u3400-\u9fff]{1,300}|[?!;'\"`<>{}$|=/]")
-_JOINT = re.compile(r"(?<=[a-z0-9_])(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff])(?=[a-z0-9_])")
+JOINT = re.compile(r"(?<=[a-z0-9_])(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff])(?=[a-z0-9_])")
 
 
 def features(folded: str) -> set[str]:
     """Words and pairs of words; single ideographs, pairs and threes; how it begins and how long it is."""
-    text = _NUMBERS.sub(" # ", _NAMES.sub(" @ ", _JOINT.sub(" ", folded[:LOOKED_AT])))
+    text = _NUMBERS.sub(" # ", _NAMES.sub(" @ ", JOINT.sub(" ", folded[:LOOKED_AT])))
     tokens = _TOKEN.findall(text)
     found = set(_grams(tokens))
     if tokens:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from intact.assist.intent.lexicon import cover, vocabulary
-from intact.assist.intent.likeness import CLASSES, likeness
+from intact.assist.intent.likeness import CLASSES, JOINT, likeness
 
 TABLE = Path(__file__).with_name("cues.tsv")
 LOOKED_AT = 1_200  # characters; what is asked stands at the beginning or at the end
@@ -23,7 +23,6 @@ _CONCRETE = re.compile(
     r"|\b[\w-]{1,40}\.(?:yaml|yml|json|py|log|conf|toml|md|txt|sh|sql|env|db)\b|(?:^|\s)/[a-z]"
 )
 _IDENTIFIER = re.compile(r"\b[a-z]{2,20}(?:_[a-z]{2,20}){1,4}\b")
-_JOINT = re.compile(r"(?<=[a-z0-9_])(?=[\u3400-\u9fff])|(?<=[\u3400-\u9fff])(?=[a-z0-9_])")
 _ASKS = re.compile(
     r"\b(?:who|what|how|why|which|when|where|can you|could you)\b|什么|怎么|谁|哪|多少|为什么|干嘛|干啥|啥|能不能|可以|会不会"
 )
@@ -76,11 +75,11 @@ def weigh(folded: str) -> Relevance:
     if is_greeting(text):
         return _surely("greeting", "only a greeting")
     about = cover(text, "domain", "off")
-    domain = _weight(about.hits.get("domain", []), "domain") + (3.0 if _CONCRETE.search(_JOINT.sub(" ", text)) else 0.0)
+    domain = _weight(about.hits.get("domain", []), "domain") + (3.0 if _CONCRETE.search(JOINT.sub(" ", text)) else 0.0)
     domain += 3.0 if _IDENTIFIER.search(text) else 0.0
     off = _weight(about.hits.get("off", []), "off")
     scores = dict.fromkeys(("task", "knowledge", "identity", "followup", "invalid"), 0.0)
-    spaced = _JOINT.sub(" ", text)  # \b knows no boundary between a letter and an ideograph
+    spaced = JOINT.sub(" ", text)  # \b knows no boundary between a letter and an ideograph
     for cue in cues():
         if cue.pattern.search(text) or (spaced != text and cue.pattern.search(spaced)):
             scores[cue.intent] += cue.weight
@@ -152,7 +151,7 @@ def _temper(scores: dict[str, float], text: str, domain: float, off: float) -> N
     said = cover(text, "ellip", "fill", "domain", "off")
     ideographs = sum("\u3400" <= c <= "\u9fff" for c in text)
     is_short = elliptic.size - ideographs <= SHORT_WORDS and ideographs <= SHORT_IDEOGRAPHS
-    names = bool(_CONCRETE.search(_JOINT.sub(" ", text)))
+    names = bool(_CONCRETE.search(JOINT.sub(" ", text)))
     slots = cover(text, "metric", "time", "state", "agentname", "ellip", "fill")
     has_lead = scores["followup"] > 0
     if not is_short:

@@ -1,9 +1,9 @@
 """Tools over hosts: this one as it is now, and what was measured of it and of others."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from intact.assist.answers import MAX_ROWS, ToolAnswer
 from intact.assist.asking import Asker
@@ -23,7 +23,6 @@ from intact.assist.tool import Arguments, Parts, Texts, Tool, ToolRefused, texts
 from intact.model.host import LogClass, Part, Within
 
 _LOOK_S = 0.3  # between two looks where a rate is wanted
-Path = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern="^/")]
 _LIMIT = Field(50, ge=1, le=MAX_ROWS, description="At most so many rows.")
 
 

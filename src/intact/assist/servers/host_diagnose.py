@@ -4,14 +4,14 @@ import time
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from intact.assist.answers import Cell, ToolAnswer
 from intact.assist.asking import Asker
 from intact.assist.diagnosis.hypothesis import Hypothesis
 from intact.assist.diagnosis.verdict import Series, Verdict, diagnose
 from intact.assist.host_reader import HostReader
-from intact.assist.servers.host_live import Hosted, Reading, Table, looked
+from intact.assist.servers.host_live import Hosted, Path, Reading, Table, looked
 from intact.assist.servers.host_stored import DAY_NS, stored_series
 from intact.assist.tool import Parts, ToolRefused
 from intact.model.host import Part, ProcessState, Sampling, Snapshot, Within
@@ -20,7 +20,6 @@ STEPS = 6
 MOST_KEPT = 400  # processes of a sampling: the largest and busiest
 MOST_ROWS_KEPT = 400
 COLUMNS = ("rank", "role", "fault", "kind", "object", "pid", "measure", "value", "unit", "score", "because")
-Path = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern="^/")]
 Pid = Annotated[int, Field(ge=1, le=1 << 22)]
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from intact.assist.answers import MAX_ROWS, Cell, ToolAnswer
 from intact.assist.asking import Asker
 from intact.assist.host_reader import HostReader
-from intact.assist.tool import Arguments, Parts, ToolRefused
+from intact.assist.tool import Arguments, Parts, Time, ToolRefused
 from intact.model.errors import IntactError
 from intact.model.host import Part, Sampling, Unread, Within
 
@@ -28,7 +28,7 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "local", "本机", "this", 
 _SAMPLING: TypeAdapter[Sampling] = TypeAdapter(Sampling)
 
 Host = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Time = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
+Path = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern="^/")]
 
 
 class Hosted(Arguments):

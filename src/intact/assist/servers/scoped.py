@@ -8,14 +8,13 @@ from pydantic import Field, StringConstraints, model_validator
 
 from intact.assist.answers import MAX_ROWS, Cell, ToolAnswer
 from intact.assist.asking import Asker
-from intact.assist.tool import Arguments, Parts, ToolRefused
+from intact.assist.tool import Arguments, Parts, Time, ToolRefused
 from intact.model.errors import IntactError
 from intact.query.dialogue import run_rows
 from intact.query.scope import MAX_RUNS, Asking, Rows, Scope, chosen_runs
 
 Values: TypeAlias = Mapping[str, str | int | bool]
 Run = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Time = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
 
 _NO_RUN = "there is no such run or host in that time, or it is not yours; the tool runs lists those that are"
 # a unit by the name of a column, whichever tool it is of
