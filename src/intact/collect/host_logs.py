@@ -13,7 +13,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -146,9 +146,12 @@ class LogReader:
             except OSError as error:
                 unread.append(Unread(what=Unreadable.LOG_FILE, detail=f"{path}: {error.strerror}"))
                 continue
-            told = _source(str(path), size, _changed_ns(path), lines, now_ns)
-            before = self._marks.get(str(path), size)
-            sources.append(replace(told, growth_bytes=max(size - before, 0)))
+            grown = max(size - self._marks.get(str(path), size), 0)
+            sources.append(
+                LogSource(
+                    source=str(path), bytes=size, lines=len(lines), changed_ns=_changed_ns(path), growth_bytes=grown
+                )
+            )
             rows += _troubles(str(path), lines, now_ns)
         if self._within.is_all:
             for name, read in ((KERNEL, _kernel_lines), (JOURNAL, _journal_lines)):
@@ -156,7 +159,8 @@ class LogReader:
                 if isinstance(ends, Unread):
                     unread.append(ends)
                 else:
-                    sources.append(_source(name, sum(len(line.text) for line in ends), None, ends, now_ns))
+                    length = sum(len(line.text) for line in ends)
+                    sources.append(LogSource(source=name, bytes=length, lines=len(ends), changed_ns=None))
                     rows += _troubles(name, ends, now_ns)
         self.sources = tuple(sources)
         rows.sort(key=lambda row: (row.recent, row.count), reverse=True)
@@ -257,15 +261,6 @@ def _troubles(source: str, lines: Iterable[_Line], now_ns: int) -> list[LogTroub
         )
         for kind, each in counts.items()
     ]
-
-
-def _source(name: str, size: int, changed_ns: int | None, lines: list[_Line], now_ns: int) -> LogSource:
-    rate = None
-    if len(lines) > 1:
-        first, last = (line.at_ns or time_of(line.text, now_ns) for line in (lines[0], lines[-1]))
-        if first is not None and last is not None:
-            rate = round(len(lines) / max((last - first) / 60e9, 1 / 60), 1)
-    return LogSource(source=name, bytes=size, lines=len(lines), changed_ns=changed_ns, lines_a_minute=rate)
 
 
 def _opener(path: str, flags: int) -> int:

@@ -188,7 +188,6 @@ def _cgroup(directory: Path) -> CgroupState:
         oom_kills=kills,
         processes=_number(directory / "pids.current"),
         processes_limit=_number(directory / "pids.max"),
-        pressure_percent=pressure(directory / "memory.pressure").get("full"),
     )
 
 

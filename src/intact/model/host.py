@@ -210,7 +210,6 @@ class LogSource:
     bytes: int
     lines: int
     changed_ns: int | None
-    lines_a_minute: float | None  # of the part read; None: its lines tell no time
     growth_bytes: int = 0  # within the sampling
 
 
@@ -234,7 +233,6 @@ class CgroupState:
     oom_kills: int | None = None
     processes: int | None = None
     processes_limit: int | None = None
-    pressure_percent: float | None = None  # of the last ten seconds in which somebody waited for memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
