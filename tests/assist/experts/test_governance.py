@@ -115,3 +115,40 @@ def test_a_sentence_has_the_same_values_in_both_languages(key: str) -> None:
     places = [sorted(re.findall(r"\{(\w+)\}", sentence(key, language))) for language in Language]
     assert places[0] == places[1]
     assert not re.search(r"[一-鿿]", sentence(key, Language.EN))
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "told"),
+    [
+        ("did any agent read /etc/hostname in the nightly run?", "cannot_tell", "No: no read of it was seen (0"),
+        ("有没有智能体读过 /etc/hostname？", "cannot_tell", "没有，记录里没有读取它的动作（0"),
+        ("有没有智能体读过 /root/.ssh/id_ed25519？", "answered", "是的，读取了 1"),
+        ("was anything deleted?", "answered", "Yes: 2"),
+        ("has anyone read /etc/shadow?", "found", "- but there is of it: met by a policy, 1"),
+        ("did any agent run curl?", "cannot_tell", "No: it was not seen to be run (0"),
+        ("智能体执行过 sh 吗", "answered", "是的，执行过"),
+        ("Which files did the nightly run delete, and why?", "answered", "because the model called the tool `Bash`"),
+        ("nightly 那次运行删了哪些文件，为什么？", "answered", f"用户的原话：`{WORDS}`"),
+        ("nightly 运行新建了哪些文件，为什么？", "answered", "：没有找到能解释它的指令"),
+        ("did codex delete anything?", "answered", "No agent called Codex"),
+        ("which comands did teh agnets run", "answered", "commands were executed"),
+        ("最贵的三次调用", "answered", "最贵的模型调用"),
+    ],
+)
+def test_what_is_asked_is_answered_first(pool: Direct, text: str, verdict: str, told: str) -> None:
+    got = say(pool, text)
+    assert got.report is not None
+    assert told in got.text
+    assert (got.report.verdict, got.expert, got.stale) == (verdict, EXPERT.id, ())
+
+
+def test_one_thing_is_said_to_be_one(pool: Direct) -> None:
+    for text in (
+        "how many runs did planner take part in?",
+        "which models were used",
+        "was anything deleted?",
+        "summary of runs",
+    ):
+        assert not re.search(
+            r"(?<![\d,.])1 (?:\[e\d+\] )?(?:\w+ )?(?:files|runs|models|calls|agents|times)\b", say(pool, text).text
+        )

@@ -30,6 +30,12 @@ NOW = 1_795_176_000 * 10**9
         ("总结一下最近一次运行", "summary", Aggregation.LIST),
         ("what did the agent do", "summary", Aggregation.LIST),
         ("退出码是多少", "exit_code", Aggregation.COUNT),
+        ("which run took the longest", "duration", Aggregation.TOP),
+        ("did the agent run curl?", "commands", Aggregation.LIST),
+        ("did any agent read /etc/shadow?", "read", Aggregation.LIST),
+        ("智能体都干了些什么", "summary", Aggregation.LIST),
+        ("compare demo and gemini", "compare", Aggregation.COMPARE),
+        ("did anyone steal data?", "risk", Aggregation.LIST),
         ("the weather in Paris", None, Aggregation.LIST),
         ("", None, Aggregation.LIST),
     ],
@@ -71,3 +77,23 @@ def test_any_text_is_understood_the_same_again(text: str) -> None:
     asked = understood(text, NOW, Language.EN, zone=UTC)
     assert asked.topic is None or asked.topic in TOPICS
     assert asked == understood(text, NOW, Language.EN, zone=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_whether"),
+    [
+        ("did any agent read /etc/shadow?", True), ("was anything blocked", True), ("any suspicious activity?", True),
+        ("有没有删除过文件？", True), ("智能体访问过外网吗", True), ("是否触发过策略", True),
+        ("which files changed, and why?", False),
+        ("最近一次运行改了哪些文件，为什么？", False), ("干了什么", False), ("how many files are there", False),
+        ("didn't it delete anything?", False), ("was nothing deleted?", False), ("没删过文件吧", False),
+    ],
+)  # fmt: skip
+def test_yes_or_no_is_wanted_or_not(text: str, is_whether: bool) -> None:
+    language = Language.EN if text.isascii() else Language.ZH
+    assert understood(text, NOW, language, zone=UTC).is_whether is is_whether
+
+
+def test_a_slip_of_the_fingers_is_read_over() -> None:
+    assert {"command", "agent"} <= {hit.concept for hit in concepts("which comands did teh agnets run")}
+    assert [hit.concept for hit in concepts("sign a contract at the terminal in modes")] == []

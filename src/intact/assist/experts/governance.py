@@ -4,6 +4,7 @@ A topic is a function that calls tools and says sentences; `_TOPICS` is the list
 `understand/asked.py`, a function here, its sentences in `governance_texts.py`.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from intact.assist.answers import Evidence
@@ -20,6 +21,7 @@ from intact.assist.experts.governance_files import (
     program,
     rename,
 )
+from intact.assist.experts.governance_texts import BASES_ZH
 from intact.assist.experts.governance_work import MAX_LISTED, Work, cell, count, look, nothing, total
 from intact.assist.understand.asked import Aggregation, understood
 from intact.assist.understand.entities import names_in
@@ -28,6 +30,11 @@ from intact.query.risk import BY_NAME
 
 _ABOUT_AGENTS = frozenset(
     {"agent", "run", "token", "tool", "call", "model", "cost", "policy", "finding", "unexplained"}
+)
+
+_WELL_KNOWN = re.compile(
+    r"(?<![A-Za-z0-9_./-])(?:claude|codex|cursor|aider|copilot|opencode|cline)(?![A-Za-z0-9_./-])",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -39,6 +46,9 @@ async def _playbook(case: Case) -> Report | None:
     work = Work(case, asked)
     if not await look(work):
         return work.report("cannot_tell")
+    unknown = _unknown_agent(work)
+    if unknown:
+        work.say("no_such_agent", {"name": unknown})
     verdict = await _TOPICS[asked.topic](work)
     if not verdict:
         return None
@@ -46,6 +56,17 @@ async def _playbook(case: Case) -> Report | None:
     if verdict == "nothing_wrong" and has_gaps:
         verdict = "cannot_tell"
     return work.report(verdict)
+
+
+def _unknown_agent(work: Work) -> str:
+    """A well-known agent that a question names and no run has: what is told then is of others."""
+    if work.agent or work.runs is None or work.asked.topic in ("cost", "tokens", "calls", "models", "latency"):
+        return ""
+    found = _WELL_KNOWN.search(work.case.question.text)
+    if found is None:
+        return ""
+    known = {str(cell).lower() for row in work.runs.answer.rows for cell in row if isinstance(cell, str)}
+    return "" if any(found[0].lower() in each for each in known) else found[0].capitalize()
 
 
 async def _tell_gaps(work: Work) -> bool:
@@ -102,6 +123,8 @@ def _model(work: Work) -> dict[str, str]:
 
 async def _cost(work: Work) -> str:
     by = _by(work)
+    if "call" in work.asked.concepts and work.asked.aggregation is Aggregation.TOP and by is None:
+        return await _dearest_calls(work)
     found = await work.filtered("calls", by=by or "all", order="dearest", **_model(work))
     if not found.answer.rows:
         return nothing(work, "no_calls", found, "cannot_tell")
@@ -116,6 +139,15 @@ async def _cost(work: Work) -> str:
         work.charts.append(_chart(work, found, "cost_usd", "usd"))
     if any(row[found.answer.columns.index("calls_without_price")] for row in found.answer.rows):
         work.say("unpriced", n=total(found, "calls_without_price"))
+    return "answered"
+
+
+async def _dearest_calls(work: Work) -> str:
+    found = await work.filtered("calls", by="each", order="dearest", limit=work.asked.limit or 3, **_model(work))
+    if not found.answer.rows:
+        return nothing(work, "no_calls", found, "cannot_tell")
+    work.say("dearest")
+    work.rows("dearest_row", found, {"cost": "cost_usd", "model": "model", "at": "at_ns"})
     return "answered"
 
 
@@ -274,7 +306,12 @@ async def _why(work: Work) -> str:
         work.say("why", labels, **told, **causes)
     if found.answer.cell(row, "words"):
         work.say("why_words", words=cell(found, "words", row))
-    work.say("why_basis", basis=cell(found, "basis", row), confidence=cell(found, "confidence", row))
+    if work.asked.language is Language.ZH:
+        names = str(found.answer.cell(row, "basis") or "").split(", ")
+        basis = "、".join(BASES_ZH[name] for name in names if name in BASES_ZH)
+        work.say("why_basis", {"basis": basis}, confidence=cell(found, "confidence", row))
+    else:
+        work.say("why_basis", basis=cell(found, "basis", row), confidence=cell(found, "confidence", row))
     return "answered"
 
 

@@ -15,11 +15,13 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "记录中没有与它相关的动作（找到 {n} 条），无法说明原因。",
     ),
     "gap": (
-        "Note: the record of run {name} is incomplete: {lost} things are known to be missed; the answer may lack them.",
+        "Note: the record of run {name} is incomplete: "
+        "{lost} ‹lost:thing is|things are› known to be missed; the answer may lack them.",
         "注意：运行 {name} 的记录不完整，已知丢失 {lost} 条，以上结论可能有遗漏。",
     ),
     "gap_clipped": (
-        "Note: the record of run {name} is incomplete: {lost} things are known to be missed, {clipped} calls were clipped; "
+        "Note: the record of run {name} is incomplete: "
+        "{lost} ‹lost:thing is|things are› known to be missed, {clipped} ‹clipped:call was|calls were› clipped; "
         "the answer may lack them.",
         "注意：运行 {name} 的记录不完整，已知丢失 {lost} 条、截断的调用 {clipped} 次，以上结论可能有遗漏。",
     ),
@@ -98,6 +100,12 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "files": ("{n} ‹file or directory was|files and directories were› changed:", "改动了 {n} 个文件或目录："),
     "path_row": ("- {of}", "- {of}"),
     "path_bytes_row": ("- {of} ({bytes})", "- {of}（{bytes}）"),
+    "no_such_agent": (
+        "No agent called {name} was recognised in these runs; this is of all agents:",
+        "这些运行里没有识别出名为 {name} 的智能体，以下是全部智能体的情况：",
+    ),
+    "dearest": ("The calls that cost most:", "最贵的模型调用："),
+    "dearest_row": ("- {cost}: {model}, at {at}", "- {cost}：{model}，时间 {at}"),
     "yes": ("Yes: ", "是的，"),
     "no_read": ("No: no read of it was seen ({n} found).", "没有，记录里没有读取它的动作（{n} 次）。"),
     "no_write": ("No: no write to it was seen ({n} found).", "没有，记录里没有写入它的动作（{n} 次）。"),
@@ -185,7 +193,8 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "no_unexplained": ("Every effect has a cause ({n} without).", "所有动作都能找到起因（无法解释的 {n} 个）。"),
     "losses": (
-        "The record of run {name} is incomplete: {lost} things are known to be missed, {clipped} calls were clipped.",
+        "The record of run {name} is incomplete: "
+        "{lost} ‹lost:thing is|things are› known to be missed, {clipped} ‹clipped:call was|calls were› clipped.",
         "运行 {name} 的记录不完整：已知丢失 {lost} 条，截断的调用 {clipped} 次。",
     ),
     "losses_row": ("- {stage}, {cause}: {lost}", "- {stage}，{cause}：{lost} 条"),
@@ -245,4 +254,9 @@ KINDS = {
     "connect": "connection made", "accept": "connection accepted", "bind": "address taken", "listen": "port listened on",
     "send": "data sent", "close": "connection closed", "credential_change": "rights changed", "signal": "signal sent",
     "blocked": "met by a policy",
+}  # fmt: skip
+# on what a cause rests
+BASES_ZH = {
+    "ancestry": "进程父子关系", "bracket": "发生在工具调用期间", "argument": "与调用参数吻合", "result": "与调用结果吻合",
+    "time": "时间相邻", "cgroup": "同一控制组", "descriptor": "同一文件描述符",
 }  # fmt: skip

@@ -42,6 +42,7 @@ class Work:
         self.said: list[Statement] = []
         self.charts: list[Chart] = []
         self._evidence: dict[str, Evidence] = {}
+        self._is_yes = False
 
     @property
     def limit(self) -> int:
@@ -71,11 +72,10 @@ class Work:
 
     def say_whether(self, key: str, labels: Mapping[str, str] | None = None, /, **values: Value) -> None:
         """As `say`, of what is there; a question that asks whether it is hears that first."""
-        before = len(self.said)
         self.say(key, labels, **values)
-        if self.asked.is_whether and before == 0:
-            first = self.said[0]
-            self.said[0] = replace(first, text=sentence("yes", self.asked.language) + first.text)
+        if self.asked.is_whether and not self._is_yes:
+            self._is_yes, first = True, self.said[-1]
+            self.said[-1] = replace(first, text=sentence("yes", self.asked.language) + first.text)
 
     def say(self, key: str, labels: Mapping[str, str] | None = None, /, **values: Value) -> None:
         """Add a sentence; `labels` are words of ours that stand in it."""

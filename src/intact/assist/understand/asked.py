@@ -69,6 +69,7 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(topic="cost", needs=("cost",)),
     _Rule(topic="tokens", needs=("token",)),
     _Rule(topic="call_errors", needs=("error", "call|model|agent|run")),
+    _Rule(topic="duration", needs=("longest", "run"), lacks=frozenset({"call", "model"})),
     _Rule(topic="latency", needs=("latency|duration", "call|model")),
     _Rule(topic="tools", needs=("tool",)),
     _Rule(topic="permissions", needs=("chmod",)),
