@@ -30,7 +30,7 @@ OWNER = Asker(name="@owner", role=Role.OWNER)
 LATEST = "latest"
 
 
-def run(
+def run(  # noqa: PLR0913  # one for each option
     question: str | None = typer.Argument(None, help="What you want to know; without it, one question after another."),
     expert: str | None = typer.Option(None, "--expert", metavar="ID", help="Ask this expert directly."),
     session: str | None = typer.Option(
@@ -39,7 +39,9 @@ def run(
     lang: Language | None = typer.Option(None, "--lang", help="Of the answer; default: that of the question."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object: text, verdict, evidence and steps."),
     data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
-    config: Path | None = typer.Option(None, "--config", metavar="F", help="intact.yaml; its section assist."),
+    config: Path | None = typer.Option(
+        None, "--config", metavar="FILE", help="Else /etc/intact/intact.yaml; its section assist."
+    ),
 ) -> None:
     """Ask in plain words what agents did and why, how this host is, or how Intact works. Every number tells its source.
 
