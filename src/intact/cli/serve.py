@@ -33,7 +33,7 @@ from intact.model.errors import IntactError
 from intact.pipeline import back
 from intact.query.readers import Readers
 from intact.serve.app import build_app
-from intact.serve.assist_metrics import AssistMetrics
+from intact.serve.assist_metrics import AssistMetrics, RunningMetrics
 from intact.serve.assistance import has_rights_still
 from intact.serve.auth import DEV, Tokens
 from intact.serve.cookies import cookie_users, identify_by
@@ -55,7 +55,9 @@ NOTHING_TAKEN_MS = 60_000
 
 
 def run(
-    config: Path | None = typer.Option(None, "--config", metavar="F", help="intact.yaml; its section serve."),
+    config: Path | None = typer.Option(
+        None, "--config", metavar="FILE", help="Else /etc/intact/intact.yaml; its section serve."
+    ),
     data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
     host: str | None = typer.Option(
         None, "--host", envvar="INTACT_SERVE_HOST", help="Address to listen on; default 127.0.0.1."
@@ -141,6 +143,7 @@ async def _answer(
     )  # fmt: skip
     async with Assistant.opened(assist, wiring) as assistant:
         metrics.registry.register(KeepMetrics(assistant.keep))
+        metrics.registry.register(RunningMetrics(lambda: assistant.responses.running))
         gc.collect()
         gc.freeze()  # what is loaded stays: to look through all of it now and then takes a third of a second
         say()
