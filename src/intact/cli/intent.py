@@ -28,7 +28,9 @@ def run(
     lang: Language | None = typer.Option(None, "--lang", help="Of the answer; default: that of the text."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
-    config: Path | None = typer.Option(None, "--config", metavar="F", help="intact.yaml; its section assist."),
+    config: Path | None = typer.Option(
+        None, "--config", metavar="FILE", help="Else /etc/intact/intact.yaml; its section assist."
+    ),
 ) -> None:
     """Say what the assistant would take a text for: its intent, how sure, and what it would answer at once.
 

@@ -52,7 +52,9 @@ def run(
         None, "--listen", metavar="HOST:PORT", help="Over HTTP, for an assistant elsewhere: asks for signed identities."
     ),
     data: Path | None = typer.Option(None, "--data", metavar="DIR", help="Data directory."),
-    config: Path | None = typer.Option(None, "--config", metavar="F", help="intact.yaml; its section assist."),
+    config: Path | None = typer.Option(
+        None, "--config", metavar="FILE", help="Else /etc/intact/intact.yaml; its section assist."
+    ),
 ) -> None:
     """Let other agents (Claude Code, Cursor) ask what agents did and how this host is, over MCP. Nothing can be changed.
 
