@@ -7,10 +7,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from intact.assist.answers import Cell, ToolAnswer
-from intact.assist.asking import Asker, Language
+from intact.assist.asking import Asker
 from intact.assist.servers.own import OWN_TOOLS
 from intact.assist.servers.scoped import Ranged, Values, answered, as_answer, resolve, table
-from intact.assist.tool import Parts, Texts, Tool, ToolRefused
+from intact.assist.tool import Parts, Texts, Tool, ToolRefused, texts
 from intact.model.errors import IntactError
 from intact.query.conclusions import completeness, finding_rows, loss_rows, run_summaries
 from intact.query.deeds import (
@@ -276,10 +276,6 @@ def _clip(text: str | None) -> str | None:
     return None if text is None else text[:_MAX_TEXT]
 
 
-def _texts(en: str, zh: str) -> Texts:
-    return {Language.EN: en, Language.ZH: zh}
-
-
 def _tool(
     name: str, about: Texts, says: Texts, arguments: type[Ranged], run: Callable[..., ToolAnswer], words: str
 ) -> Tool:
@@ -289,156 +285,156 @@ def _tool(
 TOOLS: tuple[Tool, ...] = (
     _tool(
         "runs",
-        _texts(
+        texts(
             "Which runs were recorded: id, name, host, command, when, how long, exit code.",
             "有哪些运行记录：编号、名称、主机、命令、时间、耗时与退出码。",
         ),
-        _texts("List recorded runs", "列出运行记录"),
+        texts("List recorded runs", "列出运行记录"),
         Ranged,
         _runs,
         "recordings sessions history list duration exit code 运行 记录 录制 历史 次数 耗时 退出码",
     ),
     _tool(
         "run_summary",
-        _texts(
+        texts(
             "A run in one row: agents, models, calls, errors, tokens, cost, tool calls, effects, what is unexplained, missed.",
             "每次运行一行概要：智能体、模型、调用、错误、Token、费用、工具调用、影响、未解释与丢失。",
         ),
-        _texts("Sum up runs", "汇总运行情况"),
+        texts("Sum up runs", "汇总运行情况"),
         Ranged,
         _run_summary,
         "overview what happened did do report 概览 总结 概况 做了什么 情况",
     ),
     _tool(
         "agents",
-        _texts(
+        texts(
             "Which agents there were, why they were recognised, and how many calls, tokens and tool calls each made.",
             "有哪些智能体、识别依据，以及各自的调用数、Token 与工具调用数。",
         ),
-        _texts("List agents", "列出智能体"),
+        texts("List agents", "列出智能体"),
         Ranged,
         _agents,
         "who agent assistants bots recognised pid 智能体 代理 谁 识别",
     ),
     _tool(
         "calls",
-        _texts(
+        texts(
             "Calls to models, each or summed up: model, tokens, cost, latency, errors.",
             "模型调用明细或汇总：模型、Token、费用、时延、错误。",
         ),
-        _texts("Query calls to models", "查询模型调用"),
+        texts("Query calls to models", "查询模型调用"),
         Calls,
         _calls,
         "llm requests tokens latency slow errors failed usage 模型 大模型 调用 请求 时延 延迟 慢 错误 失败 用量",
     ),
     _tool(
         "tool_calls",
-        _texts(
+        texts(
             "Tool calls that models asked for, each or counted by tool, agent or run, with errors and time taken.",
             "模型发起的工具调用明细，或按工具、智能体、运行统计，含错误与耗时。",
         ),
-        _texts("Query tool calls", "查询工具调用"),
+        texts("Query tool calls", "查询工具调用"),
         ToolCalls,
         _tool_calls,
         "functions shell bash tools used failed 工具 调用 函数 次数 失败",
     ),
     _tool(
         "effects",
-        _texts(
+        texts(
             "What was done to the machine, counted by kind, path, process, agent, run, cause or tool, or each: files, "
             "commands, network, signals, permissions; also only what nothing explains.",
             "对主机产生的影响明细，或按种类、路径、进程、智能体、运行、起因、工具统计；也可只看无法解释的。",
         ),
-        _texts("Query effects on the machine", "查询对主机的影响"),
+        texts("Query effects on the machine", "查询对主机的影响"),
         Effects,
         _effects,
         "actions commands executed files read written deleted processes unexplained 操作 动作 影响 命令 执行 读写 未解释",
     ),
     _tool(
         "why",
-        _texts(
+        texts(
             "Why something on a path, host or process happened: the user's words, the call and the tool call behind it.",
             "某个路径、主机或进程上的动作为何发生：对应的用户原话、模型调用与工具调用。",
         ),
-        _texts("Trace causes", "追溯起因"),
+        texts("Trace causes", "追溯起因"),
         Why,
         _why,
         "cause reason who asked explain origin because link evidence 为什么 原因 起因 谁 来源 依据",
     ),
     _tool(
         "files_changed",
-        _texts(
+        texts(
             "Which files were created, written, deleted, renamed or given other permissions, by which agent and tool.",
             "哪些文件被创建、写入、删除、改名或改权限，由哪个智能体、哪个工具完成。",
         ),
-        _texts("List changed files", "列出改动的文件"),
+        texts("List changed files", "列出改动的文件"),
         Files,
         _files_changed,
         "modified edited created deleted renamed written diff 文件 修改 改动 新建 删除 写入 重命名",
     ),
     _tool(
         "network",
-        _texts(
+        texts(
             "Which hosts and addresses agents contacted, how often, and whether it failed.",
             "智能体连接过哪些主机与地址、次数以及是否失败。",
         ),
-        _texts("List contacted hosts", "列出网络连接"),
+        texts("List contacted hosts", "列出网络连接"),
         Network,
         _network,
         "connections contacted servers addresses outbound internet egress 网络 连接 外联 地址 主机 访问 出站",
     ),
     _tool(
         "findings",
-        _texts(
+        texts(
             "Findings of detectors and policies, with severity and state.",
             "检测器与策略产生的发现：严重程度与处理状态。",
         ),
-        _texts("List findings", "列出发现"),
+        texts("List findings", "列出发现"),
         Findings,
         _findings,
         "alerts alarms detections security issues 告警 发现 安全 检测 问题",
     ),
     _tool(
         "risk",
-        _texts(
+        texts(
             "What was risky: setuid bits, changed rights, credential reads, changes of system files or outside the work "
             "directory, signals, blocked acts, unexplained changes, contacts to other hosts.",
             "风险操作：setuid 位、提权、读取凭证、修改系统文件或工作目录外文件、信号、策略命中、无法解释的改动与外联。",
         ),
-        _texts("Look for risky acts", "检查风险操作"),
+        texts("Look for risky acts", "检查风险操作"),
         Risks,
         _risk,
         "danger secrets credentials keys setuid privilege escalation permissions outside 风险 危险 密钥 凭证 提权 权限 越权",
     ),
     _tool(
         "cost",
-        _texts(
+        texts(
             "What calls to models cost and how many tokens they took, by model, agent, run, provider, day or hour.",
             "模型调用的费用与 Token，按模型、智能体、运行、提供方、天或小时汇总。",
         ),
-        _texts("Sum up cost", "汇总费用"),
+        texts("Sum up cost", "汇总费用"),
         Cost,
         _cost,
         "price spend money dollars usd tokens budget expensive 费用 花费 成本 钱 价格 预算 贵",
     ),
     _tool(
         "losses",
-        _texts(
+        texts(
             "Whether the record of each run is complete, and what is known to be missed, by stage and cause.",
             "每次运行的记录是否完整，以及已知丢失的内容（按阶段与原因）。",
         ),
-        _texts("Check what was missed", "检查记录完整性"),
+        texts("Check what was missed", "检查记录完整性"),
         Losses,
         _losses,
         "ledger complete missing dropped lost gaps 账本 完整 丢失 缺失 漏采 丢数据",
     ),
     _tool(
         "policy_hits",
-        _texts(
+        texts(
             "What governance policies met: prevented, stopped afterwards, only observed or missed; by rule or each.",
             "治理策略命中情况：已阻止、事后终止、仅观察或未能处置；按规则或逐条。",
         ),
-        _texts("Query policy hits", "查询策略命中"),
+        texts("Query policy hits", "查询策略命中"),
         Hits,
         _policy_hits,
         "blocked denied prevented enforcement rules 策略 拦截 阻断 阻止 拒绝 规则 命中",
