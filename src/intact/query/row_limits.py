@@ -16,7 +16,7 @@ _DIALOGUE = ("llm_content", "answer")
 _MEASUREMENTS = "host_metric"
 # columns that tell what was said, which an auditor finds empty
 _SAID = {"tool_call": ("arguments", "arguments_text", "result"), "mcp_call": ("arguments", "result", "error")}
-_RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 MAX_RUNS = 1_000
 MAX_HOSTS = 1_000
 
@@ -41,7 +41,7 @@ class Reader:
     def __post_init__(self) -> None:
         if not 0 <= self.tenant_id < 1 << 32:
             raise UsageError(f"there is no tenant {self.tenant_id}")
-        if len(self.run_ids) > MAX_RUNS or not all(_RUN_ID.fullmatch(run) for run in self.run_ids):
+        if len(self.run_ids) > MAX_RUNS or not all(RUN_ID.fullmatch(run) for run in self.run_ids):
             raise UsageError("these are not ids of runs, or too many")
         if len(self.hosts or ()) > MAX_HOSTS:
             raise UsageError("these are too many hosts")

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from intact.model.errors import UsageError
 from intact.query.parameters import Parameter
-from intact.query.row_limits import Reader
+from intact.query.row_limits import RUN_ID, Reader
 from intact.query.sql import OWNER, run_sql
 from intact.store.database import Database
 
@@ -26,7 +26,6 @@ _FEW_RUNS = 3  # are listed in the text of a query, which is then read more easi
 MAX_TEXT = 2_000  # characters of one cell
 LATEST = "latest"
 _PARAMETER = re.compile(r"\{(\w+):\w+\}")
-_RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 RUNS = """
 SELECT run_id, name, started_ns FROM (
@@ -88,7 +87,7 @@ def chosen_runs(
     """
     found = run_sql(database, RUNS, limit=10_000, reader=reader, parameters={"from": from_ns, "to": to_ns}).rows
     if not wanted:
-        ids = [str(row[0]) for row in found if _RUN_ID.fullmatch(str(row[0]))]
+        ids = [str(row[0]) for row in found if RUN_ID.fullmatch(str(row[0]))]
         return tuple(ids[:MAX_RUNS]), len(ids) > MAX_RUNS
     chosen: dict[str, None] = {}
     for name in wanted:

@@ -9,8 +9,8 @@ from intact.assist.answers import MAX_ROWS, Cell, ToolAnswer
 from intact.assist.asking import Asker
 from intact.assist.diagnosis.baseline import baseline, change_point
 from intact.assist.diagnosis.thresholds import at
-from intact.assist.servers.host_live import NOT_THERE, Host, Hosted, Time, hosts_of, reader_of
-from intact.assist.tool import Arguments, Parts, ToolRefused
+from intact.assist.servers.host_live import NOT_THERE, Host, Hosted, hosts_of, reader_of
+from intact.assist.tool import Arguments, Parts, Time, ToolRefused
 from intact.model.errors import IntactError
 from intact.query.measurements import Measured, measured, series
 from intact.query.scope import Rows

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from intact.assist.answers import MAX_ROWS, ToolAnswer
 from intact.assist.asking import Asker, Language
-from intact.assist.servers.scoped import Time, as_answer
-from intact.assist.tool import Arguments, Parts, Tool, ToolRefused
+from intact.assist.servers.scoped import as_answer
+from intact.assist.tool import Arguments, Parts, Time, Tool, ToolRefused
 from intact.model.errors import IntactError
 from intact.query.answers import hot_questions, own_work, session_patterns
 from intact.query.scope import Asking, Scope
