@@ -42,11 +42,6 @@ class Verdict:
     resolved_text: str
     reasons: tuple[str, ...] = ()
 
-    @property
-    def seed_intent_type(self) -> str:
-        """As programs written for the first assistant know it: suspicious input was `invalid` there."""
-        return "invalid" if self.intent_type == "suspicious" else self.intent_type
-
 
 def detect_language(text: str) -> Language:
     """Chinese if there is any ideograph, else English."""
