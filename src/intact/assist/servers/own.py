@@ -2,14 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Self
 
-from pydantic import Field, model_validator
-
-from intact.assist.answers import MAX_ROWS, ToolAnswer
+from intact.assist.answers import ToolAnswer
 from intact.assist.asking import Asker, Language
-from intact.assist.servers.scoped import as_answer
-from intact.assist.tool import Arguments, Parts, Time, Tool, ToolRefused
+from intact.assist.servers.scoped import Timed, as_answer
+from intact.assist.tool import Parts, Tool, ToolRefused
 from intact.model.errors import IntactError
 from intact.query.answers import hot_questions, own_work, session_patterns
 from intact.query.scope import Asking, Scope
@@ -17,23 +14,8 @@ from intact.query.scope import Asking, Scope
 _ADMIN = ("admin",)  # questions are what people said; whoever owns the data directory may everything
 
 
-class Own(Arguments):
-    """Which time, how much."""
-
-    from_ns: Time | None = Field(None, description="From this time on (epoch ns); default: from the first.")
-    to_ns: Time | None = Field(None, description="To before this time (epoch ns); default: now.")
-    at_ns: Time | None = Field(None, description="Now (epoch ns); default: now.")
-    limit: int = Field(100, ge=1, le=MAX_ROWS, description="At most so many rows.")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.from_ns is not None and self.to_ns is not None and self.to_ns < self.from_ns:
-            raise ValueError("to_ns is before from_ns")
-        return self
-
-
-def _over(question: Asking) -> Callable[[Parts, Asker, Own], ToolAnswer]:
-    def run(parts: Parts, asker: Asker, given: Own) -> ToolAnswer:
+def _over(question: Asking) -> Callable[[Parts, Asker, Timed], ToolAnswer]:
+    def run(parts: Parts, asker: Asker, given: Timed) -> ToolAnswer:
         at_ns = time.time_ns() if given.at_ns is None else given.at_ns
         to_ns = at_ns if given.to_ns is None else given.to_ns
         from_ns = 0 if given.from_ns is None else min(given.from_ns, to_ns)
@@ -55,7 +37,7 @@ OWN_TOOLS: tuple[Tool, ...] = (
             Language.ZH: "这个助手最常被问到什么、多少人问过、有多少次没能回答。",
         },
         says={Language.EN: "Count the questions asked", Language.ZH: "统计常见问题"},
-        arguments=Own,
+        arguments=Timed,
         run=_over(hot_questions),
         words=("popular", "frequent", "faq", "asked", "people", "热门", "常问", "提问", "问题"),
         roles=_ADMIN,
@@ -67,7 +49,7 @@ OWN_TOOLS: tuple[Tool, ...] = (
             Language.ZH: "与助手的会话情况：问题数、追问数、没能回答的次数。",
         },
         says={Language.EN: "Look at sessions with the assistant", Language.ZH: "查看会话情况"},
-        arguments=Own,
+        arguments=Timed,
         run=_over(session_patterns),
         words=("chats", "conversations", "sessions", "会话", "对话", "追问"),
         roles=_ADMIN,
@@ -79,7 +61,7 @@ OWN_TOOLS: tuple[Tool, ...] = (
             Language.ZH: "助手自身每个工具、模型、专家的使用次数、失败次数与耗时。",
         },
         says={Language.EN: "Measure the assistant's own work", Language.ZH: "统计助手自身的工作"},
-        arguments=Own,
+        arguments=Timed,
         run=_over(own_work),
         words=("assistant", "itself", "slow", "spans", "latency", "助手", "自身", "最慢", "耗时"),
         roles=(*_ADMIN, "auditor"),

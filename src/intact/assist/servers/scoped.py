@@ -84,13 +84,9 @@ _FOREIGN = frozenset(
 )
 
 
-class Ranged(Arguments):
-    """Which runs, which time, how much."""
+class Timed(Arguments):
+    """Which time, how much."""
 
-    runs: list[Run] = Field(
-        [], max_length=MAX_RUNS, description="Ids or names of runs, or `latest`; none: all in the time."
-    )
-    hosts: list[Run] = Field([], max_length=50, description="Only runs of these hosts; none: of all.")
     from_ns: Time | None = Field(None, description="From this time on (epoch ns); default: from the first.")
     to_ns: Time | None = Field(None, description="To before this time (epoch ns); default: now.")
     at_ns: Time | None = Field(None, description="Now (epoch ns); default: now.")
@@ -101,6 +97,15 @@ class Ranged(Arguments):
         if self.from_ns is not None and self.to_ns is not None and self.to_ns < self.from_ns:
             raise ValueError("to_ns is before from_ns")
         return self
+
+
+class Ranged(Timed):
+    """Which runs, which time, how much."""
+
+    runs: list[Run] = Field(
+        [], max_length=MAX_RUNS, description="Ids or names of runs, or `latest`; none: all in the time."
+    )
+    hosts: list[Run] = Field([], max_length=50, description="Only runs of these hosts; none: of all.")
 
 
 def answered(
