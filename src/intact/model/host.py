@@ -48,8 +48,6 @@ class Unreadable(StrEnum):
     JOURNAL = "journal"
     LOG_FILE = "log file"
     SERVICES = "service manager"
-    BACKLOGS = "lengths of listen queues"
-    PRESSURE = "pressure of the kernel"
     REST = "more than the bound of one look"
 
 

@@ -222,7 +222,5 @@ UNREAD_ZH = {
     "journal": "journal 日志",
     "log file": "部分日志文件",
     "service manager": "服务管理器",
-    "lengths of listen queues": "监听队列长度",
-    "pressure of the kernel": "内核压力指标",
     "more than the bound of one look": "超出单次查看上限的部分",
 }
