@@ -88,6 +88,7 @@ class RemoteDatabase(Database):
 
     def __init__(self, data: DataDirectory) -> None:
         self.data = data
+        self._idle = {}
         self._lock = -1
         self._connection = _Connection(data)
 
