@@ -133,6 +133,15 @@ def test_a_sentence_has_the_same_values_in_both_languages(key: str) -> None:
         ("did codex delete anything?", "answered", "No agent called Codex"),
         ("which comands did teh agnets run", "answered", "commands were executed"),
         ("最贵的三次调用", "answered", "最贵的模型调用"),
+        ("did the nightly run succeed?", "answered", "Run `nightly` ended with exit code 3"),
+        (
+            "how many files were created and how many deleted in the nightly run?",
+            "answered",
+            "2 [e3] files were created",
+        ),
+        ("which agent deleted the most files?", "answered", "did so to the most files:"),
+        ("how many times was sh executed", "answered", "It was run"),
+        ("which commands failed in the nightly run?", "cannot_tell", "None of the 0 [e2] processes"),
     ],
 )
 def test_what_is_asked_is_answered_first(pool: Direct, text: str, verdict: str, told: str) -> None:

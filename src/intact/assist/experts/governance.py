@@ -15,6 +15,7 @@ from intact.assist.experts.governance_files import (
     CHANGED,
     bytes_moved,
     commands,
+    failed_commands,
     paths,
     permissions,
     processes,
@@ -52,6 +53,9 @@ async def _playbook(case: Case) -> Report | None:
     verdict = await _TOPICS[asked.topic](work)
     if not verdict:
         return None
+    for also in _DEEDS:  # how many were created, and how many deleted?
+        if asked.topic in _DEEDS and also != asked.topic and also in asked.concepts and "why" not in asked.concepts:
+            await _TOPICS[also](work)
     has_gaps = False if asked.topic in _ABOUT_RECORDS else await _tell_gaps(work)
     if verdict == "nothing_wrong" and has_gaps:
         verdict = "cannot_tell"
@@ -485,6 +489,7 @@ async def _summary(work: Work) -> str:
     return await _risk(work)
 
 
+_DEEDS = ("create", "delete", "rename")
 # where what is missing is the topic itself, or does not matter
 _ABOUT_RECORDS = frozenset({"losses", "runs", "duration", "exit_code"})
 _TOPICS: dict[str, Callable[[Work], Awaitable[str]]] = {
@@ -510,6 +515,7 @@ _TOPICS: dict[str, Callable[[Work], Awaitable[str]]] = {
     "rename": rename,
     "create": paths("create", "file_create"),
     "commands": commands,
+    "failed_commands": failed_commands,
     "calls": _calls,
     "models": _models,
     "network": _network,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from intact.assist.answers import Evidence
 from intact.assist.experts.governance_work import Work, cell, count, nothing, total
-from intact.assist.understand.asked import program_asked
+from intact.assist.understand.asked import Aggregation, program_asked
 
 CHANGED = ("file_create", "file_write", "file_delete", "file_rename", "file_link", "file_chmod", "file_chown",
            "file_truncate", "dir_create", "dir_delete")  # fmt: skip
@@ -17,6 +17,8 @@ def paths(key: str, *kinds: str, row: str = "path_row") -> Callable[[Work], Awai
     async def told(work: Work) -> str:
         named = work.asked.entities.paths
         path = named[0] if named else "/"
+        if "agent" in work.asked.concepts and work.asked.aggregation is Aggregation.TOP and not work.agent:
+            return await _by_agent(work, path, kinds)
         found = await work.filtered("effects", by="path", kinds=list(kinds), succeeded=True, path=path, limit=500)
         if not found.answer.rows:
             return await _none(work, key, found, path=path if named else "")
@@ -29,6 +31,15 @@ def paths(key: str, *kinds: str, row: str = "path_row") -> Callable[[Work], Awai
         return "answered"
 
     return told
+
+
+async def _by_agent(work: Work, path: str, kinds: tuple[str, ...]) -> str:
+    found = await work.call("effects", by="agent", kinds=list(kinds), succeeded=True, path=path)
+    if not found.answer.rows:
+        return nothing(work, "none_of_it", found, "answered")
+    work.say("agent_most", of=cell(found, "of"), n=cell(found, "objects"))
+    work.rows("agent_most_row", found, {"of": "of", "n": "objects"})
+    return "answered"
 
 
 async def _none(work: Work, key: str, found: Evidence, *, path: str) -> str:
@@ -105,10 +116,37 @@ async def program(work: Work, name: str) -> str:
     """Whether a program was run."""
     found = await work.filtered("effects", by="path", kinds=["exec"], path=name, limit=500)
     if not found.answer.rows:
-        return nothing(work, "no_program", found, "nothing_wrong" if work.asked.is_whether else "answered")
+        every = await work.filtered("effects", by="path", kinds=["exec"], limit=500)
+        rows = [row for row, each in enumerate(every.answer.rows) if _base(each[0]).startswith(name.lower())]
+        if not rows:  # python is python3.11
+            return nothing(work, "no_program", found, "nothing_wrong" if work.asked.is_whether else "answered")
+        work.say_whether("program_like")
+        for row in rows[: work.limit]:
+            work.say("commands_row", of=cell(every, "of", row), n=cell(every, "effects", row))
+        return "answered"
     work.say_whether("program", n=total(found, "effects"))
     work.rows("commands_row", found, {"of": "of", "n": "effects"})
     return "answered"
+
+
+def _base(path: object) -> str:
+    return str(path).rpartition("/")[2].lower()
+
+
+async def failed_commands(work: Work) -> str:
+    """The processes that ended with an exit code that is not 0."""
+    found = await work.filtered("effects", by="each", kinds=["exit"], limit=500)
+    number = found.answer.columns.index("number")
+    rows = [row for row, each in enumerate(found.answer.rows) if str(each[number]) not in ("0", "-1", "None")]
+    if not rows:
+        return nothing(work, "no_failed_commands", found, "nothing_wrong")
+    work.say_whether("failed_commands")
+    for row in rows[: work.limit]:
+        columns = {"object": "object", "code": "number", "pid": "pid", "agent": "agent"}
+        work.say("failed_commands_row", **{name: cell(found, column, row) for name, column in columns.items()})
+    if len(rows) > work.limit or found.answer.truncated:
+        work.say("more")
+    return "found"
 
 
 async def commands(work: Work) -> str:

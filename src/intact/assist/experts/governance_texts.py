@@ -106,6 +106,18 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "dearest": ("The calls that cost most:", "最贵的模型调用："),
     "dearest_row": ("- {cost}: {model}, at {at}", "- {cost}：{model}，时间 {at}"),
+    "program_like": ("it was run under these names:", "执行过，程序名如下："),
+    "agent_most": ("{of} did so to the most files: {n}.", "最多的是 {of}，涉及 {n} 个文件。"),
+    "agent_most_row": ("- {of}: {n} ‹file|files›", "- {of}：{n} 个文件"),
+    "failed_commands": ("these processes ended with an exit code of failure:", "下列进程以失败的退出码结束："),
+    "failed_commands_row": (
+        "- {object} (pid {pid} of {agent}): exit code {code}",
+        "- {object}（进程 {pid}，{agent}）：退出码 {code}",
+    ),
+    "no_failed_commands": (
+        "None of the {n} processes that ended did so with an exit code of failure.",
+        "已结束的 {n} 个进程都没有返回失败的退出码。",
+    ),
     "yes": ("Yes: ", "是的，"),
     "no_read": ("No: no read of it was seen ({n} found).", "没有，记录里没有读取它的动作（{n} 次）。"),
     "no_write": ("No: no write to it was seen ({n} found).", "没有，记录里没有写入它的动作（{n} 次）。"),

@@ -73,9 +73,12 @@ class Work:
     def say_whether(self, key: str, labels: Mapping[str, str] | None = None, /, **values: Value) -> None:
         """As `say`, of what is there; a question that asks whether it is hears that first."""
         self.say(key, labels, **values)
+        said = self.said[-1]
         if self.asked.is_whether and not self._is_yes:
-            self._is_yes, first = True, self.said[-1]
-            self.said[-1] = replace(first, text=sentence("yes", self.asked.language) + first.text)
+            self._is_yes = True
+            self.said[-1] = replace(said, text=sentence("yes", self.asked.language) + said.text)
+        else:
+            self.said[-1] = replace(said, text=said.text[:1].upper() + said.text[1:])
 
     def say(self, key: str, labels: Mapping[str, str] | None = None, /, **values: Value) -> None:
         """Add a sentence; `labels` are words of ours that stand in it."""
@@ -103,7 +106,8 @@ class Work:
         shown = min(len(found), limit or self.limit)
         for row in range(shown):
             self.say(key, **{name: cell(evidence, column, row) for name, column in columns.items()})
-        if len(found) > shown or evidence.answer.truncated:
+        is_all_wanted = shown == self.asked.limit
+        if (len(found) > shown or evidence.answer.truncated) and not is_all_wanted:
             self.said.append(Statement(text=sentence("more", self.asked.language)))
 
     def report(self, verdict: str = "answered") -> Report:
@@ -166,6 +170,6 @@ async def look(work: Work) -> bool:
     if wanted:
         work.given = {**given, "runs": [str(rows[place]["run"]) for place in wanted]}
     agents = {name for row in rows for name in str(row["agent_names"]).split(", ") if name}
-    mentioned = names_in(work.case.question.text, agents)
+    mentioned = names_in(work.case.question.text, agents - {"agent", "agents"})  # which agent is none of that name
     work.agent = mentioned[0] if len(mentioned) == 1 else ""
     return True

@@ -64,7 +64,8 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(topic="signals", needs=("signal",)),
     _Rule(topic="privileges", needs=("privilege",)),
     _Rule(topic="risk", needs=("risk",)),
-    _Rule(topic="exit_code", needs=("exit",)),
+    _Rule(topic="failed_commands", needs=("failed_command",)),
+    _Rule(topic="exit_code", needs=("exit",), lacks=frozenset({"call", "tool", "file"})),
     _Rule(topic="tool_errors", needs=("tool", "error")),
     _Rule(topic="cost", needs=("cost",)),
     _Rule(topic="tokens", needs=("token",)),
@@ -118,8 +119,11 @@ _DENIED = re.compile(r"n't\b|\bnot\b|\bnothing\b|\bnone\b|没(?!有?\W*$)(?<!有
 
 
 _RAN = re.compile(
-    r"(?:\b(?:run|ran|execute[ds]?|use[ds]?|call(?:ed)?|start(?:ed)?|launch(?:ed)?)\s+(?:the\s+)?(?:command\s+|program\s+)?"
-    r"|(?:执行|运行|跑|用|调用|启动)(?:过|了)?\s*(?:命令|程序)?\s*)[`\"'“]?(?P<name>[A-Za-z][\w.+-]{1,40})",
+    r"\b(?:agents?|it|they|any(?:one|body|thing)|some(?:one|body|thing)|claude|codex|model|who|that)\s+(?:ever\s+)?"
+    r"(?:run|ran|runs|execute[ds]?|use[ds]?|start(?:ed)?|launch(?:ed)?)\s+(?:the\s+)?(?:command\s+|program\s+)?"
+    r"[`\"'“]?(?P<name>[a-z][\w.+-]{1,40})"
+    r"|\b(?:was|is|has|were)\s+(?P<passive>[a-z][\w.+-]{1,40})\s+(?:ever\s+|been\s+)?(?:run|executed|used|started|launched)\b"
+    r"|(?:执行|运行|跑|用|启动)(?:过|了)?\s*(?:命令|程序)?\s*[`\"'“]?(?P<zh>[a-z][\w.+-]{1,40})",
     re.IGNORECASE | re.ASCII,
 )
 _NO_PROGRAMS = frozenset(
@@ -135,7 +139,7 @@ _NO_PROGRAMS = frozenset(
 def program_asked(text: str) -> str:
     """The program that a question asks about: `did it run curl?`; empty: none."""
     found = _RAN.search(text)
-    name = found["name"] if found is not None else ""
+    name = next((each for each in found.groups() if each), "") if found is not None else ""
     return "" if name.lower() in _NO_PROGRAMS else name.rstrip(".")
 
 
