@@ -19,7 +19,7 @@ class Asker:
     tenant_id: int = 1
     role: Role = Role.ADMIN
     run_ids: tuple[str, ...] = ()  # of a member: the runs that may be seen
-    hosts: tuple[str, ...] | None = None  # whose measurements may be seen; None: every host of the tenant
+    hosts: tuple[str, ...] | None = None  # that may be looked at; None: all of the tenant for who may see all runs
 
     def reader(self, language: Language = Language.EN) -> Reader:
         """The same as the query layer knows it."""
@@ -28,7 +28,10 @@ class Asker:
         )
 
     def may_see_host(self, host: str) -> bool:
-        return self.hosts is None or host in self.hosts
+        """Whether a host may be looked at: its processes hold the words of everybody's agents in their arguments."""
+        if self.hosts is None:
+            return self.role in (Role.OWNER, Role.ADMIN)
+        return host in self.hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

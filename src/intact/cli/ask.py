@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -52,6 +54,8 @@ def run(  # noqa: PLR0913  # one for each option
         question = sys.stdin.read(20_000).strip() or None
         if question is None:
             raise UsageError('there is no question; give one: intact ask "what did the last run change?"')
+    if not os.environ.get("INTACT_DEBUG"):  # what went wrong is told in one line; the log is for who asks for it
+        logging.getLogger("intact").setLevel(logging.CRITICAL)
     talk = _Talk(settings, expert=expert, session=session, lang=lang, as_json=as_json)
     with opened(data, all_runs=True) as (database, _):
         readers = Readers(database)

@@ -17,6 +17,7 @@ from intact.assist.tool import Parts, ToolRefused
 from intact.collect.host_metrics import HostMeter, sample
 from intact.collect.host_state import LocalHost
 from intact.query.readers import Readers
+from intact.query.row_limits import Role
 from intact.store.database import Database
 from intact.store.measurements import insert_measurements
 from intact.store.runs import DataDirectory
@@ -82,6 +83,14 @@ def test_this_machine_is_that_of_the_first_tenant(parts: Parts, name: str, hosts
     with pytest.raises(ToolRefused) as refused:
         call(parts, name, Asker(name="2/me", tenant_id=2), hosts=hosts)
     assert str(refused.value) == NOT_THERE
+
+
+@pytest.mark.parametrize("role", [Role.MEMBER, Role.AUDITOR])
+def test_who_may_not_see_all_sees_the_hosts_that_are_named(parts: Parts, role: Role) -> None:
+    with pytest.raises(ToolRefused) as refused:
+        call(parts, "processes", Asker(name="m", role=role))
+    assert str(refused.value) == NOT_THERE
+    assert call(parts, "system_space", Asker(name="m", role=role, hosts=("here",))).rows
 
 
 def test_this_host_has_several_names(parts: Parts) -> None:
