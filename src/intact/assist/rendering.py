@@ -18,6 +18,7 @@ from intact.model.characters import written_out
 
 MAX_TEXT = 200  # characters of a text of others
 _CLOSING = re.compile(r"[)）”\"’'】]+")
+_END = re.compile(r"[.:;。：；]?\s*\Z")
 _PLACE = re.compile(r"\{(\w{1,40})\}")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -71,6 +72,8 @@ def _pieces(statement: Statement, evidence: Mapping[str, Evidence], language: La
     pieces: list[Piece] = []
     template = statement.text
     places = [match for match in _PLACE.finditer(template) if match[1] in statement.values]
+    cited = [statement.values[match[1]].evidence_id for match in places]
+    is_cited_last = len(set(cited)) == 1  # a sentence of one evidence is cited at its end
     at = 0
     for index, match in enumerate(places):
         value = statement.values[match[1]]
@@ -78,14 +81,18 @@ def _pieces(statement: Statement, evidence: Mapping[str, Evidence], language: La
             pieces.append(Piece(text=template[at : match.start()]))
         pieces.append(Piece(text=written(value, evidence.get(value.evidence_id), language), value=value))
         at = match.end()
-        following = statement.values[places[index + 1][1]].evidence_id if index + 1 < len(places) else None
-        if following != value.evidence_id:  # values of one evidence that follow each other are cited once
+        # values of one evidence that follow each other are cited once
+        if not is_cited_last and cited[index] != (cited[index + 1] if index + 1 < len(cited) else None):
             closing = _CLOSING.match(template, at)
             if closing is not None:
                 pieces.append(Piece(text=closing[0]))
                 at = closing.end()
             pieces.append(Piece(text=f" [{value.evidence_id}]"))
-    pieces.append(Piece(text=template[at:]))
+    rest = template[at:]
+    if is_cited_last:
+        end = _END.search(rest)
+        rest = f"{rest[: end.start()]} [{cited[0]}]{end[0]}" if end is not None else f"{rest} [{cited[0]}]"
+    pieces.append(Piece(text=rest))
     return tuple(pieces)
 
 

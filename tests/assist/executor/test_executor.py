@@ -248,7 +248,7 @@ def test_the_bound_of_tool_calls_bites_once_and_what_is_there_is_told() -> None:
     pool = pool_with_space()
     events = events_of(executor_with(pool, expert(many, tools=("host.space",)), tool_calls=2), question())
     assert problems_of(events) == ["bound_tool_calls", "expert_failed"]
-    assert "Look at disk space: 2 rows".replace("2 rows", "2 [e1] rows") in text_of(events)
+    assert "Look at disk space: 2 rows".replace("2 rows", "2 rows [e1]") in text_of(events)
     assert done_of(events).detail["bounds"] == ["tool_calls"]
     assert done_of(events).verdict == "cannot_tell"
 
@@ -261,7 +261,7 @@ def test_the_bound_of_seconds_ends_the_expert() -> None:
 
     events = events_of(executor_with(pool_with_space(), expert(wait, tools=("host.space",)), seconds=1), question())
     assert problems_of(events) == ["bound_seconds"]
-    assert "2 [e1] rows" in text_of(events)
+    assert "2 rows [e1]" in text_of(events)
 
 
 def test_cancelling_ends_the_calls_too() -> None:
