@@ -95,7 +95,11 @@ def main() -> None:
         )
         subprocess.run([INTACT, "replay", "--data", str(DATA), str(CAPTURE)], check=True)
         show()
-    print(f"\nTry yourself: INTACT_DATA={os.path.relpath(DATA)} .venv/bin/intact show --json | less")
+    where = f"INTACT_DATA={os.path.relpath(DATA)} .venv/bin/intact"
+    print("\nTry yourself:")
+    print(f'  {where} ask "which files did the last run change, and why?"')
+    print(f"  {where} serve --auth dev    # the page: http://127.0.0.1:8740")
+    print(f"  {where} show --json | less")
 
 
 if __name__ == "__main__":
