@@ -90,6 +90,10 @@ GROUPS = {
 }
 
 
+# what a model asked for, then what nothing explains, then an agent's own files, then devices
+_ASKED_FOR = "startsWith(of, '/dev/'), max(d.cause = 'housekeeping'), max(d.cause IN ('tool_call', 'mcp_call')) DESC, "
+
+
 def effects_sql(kinds: Iterable[str] = ()) -> str:
     """The effects of these kinds (none: all) of the runs, of all tables they are in."""
     wanted = tuple(kinds) or KINDS
@@ -137,12 +141,16 @@ def effect_rows(database: Database, scope: Scope, *, kinds: Iterable[str] = ()) 
 
 
 def effect_sums(database: Database, scope: Scope, *, kinds: Iterable[str] = (), by: str = "kind") -> Rows:
-    """Effects summed up, the most first: how many, how many failed, bytes, how many distinct paths or peers."""
+    """Effects summed up, the most first: how many, how many failed, bytes, how many distinct paths or peers.
+
+    Of paths, those that a model asked for come first, and an agent's own files and devices last.
+    """
+    first = _ASKED_FOR if by == "path" else ""
     sql = f"""
     SELECT {GROUPS[by]} AS of, count() AS effects, countIf(d.result < 0) AS failed, sum(d.bytes) AS bytes,
         sum(d.times) AS operations, uniqExact(d.object) AS objects, countIf(d.cause = 'unexplained') AS unexplained,
         min(d.at_ns) AS first_ns, max(d.at_ns) AS last_ns
-    FROM ({deeds_sql(kinds)}) AS d GROUP BY of ORDER BY effects DESC, of"""
+    FROM ({deeds_sql(kinds)}) AS d GROUP BY of ORDER BY {first}effects DESC, of"""
     return ask(database, sql, scope)
 
 
