@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from intact.assist.responses import Unknown
 from intact.serve.errors import not_found
 
-BEAT_S = 10.0
+BEAT_S = 10.0  # a stream that is silent for longer looks dead to what is between
 MEDIA_TYPE = "text/event-stream"
 _HEADERS = [
     (b"content-type", MEDIA_TYPE.encode() + b"; charset=utf-8"),

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from intact.serve.auth import AUDITOR, MEMBER, User
 from intact.serve.errors import ApiError, json_answer
+from intact.serve.event_stream import BEAT_S
 from intact.serve.live import Item
 from intact.serve.metrics import CONTENT_TYPE, Metrics
 from intact.serve.paging import MOST_ROWS
 from intact.serve.service import Service, must_be_admin, must_see_the_machine, own_run, user_of
 
 POLL_S = 0.1
-BEAT_S = 10.0  # a stream that is silent for longer looks dead to what is between
 MOST_WAIT_S = 60
 MOST_WAITING = 64
 SAID = ("arguments", "result", "error")

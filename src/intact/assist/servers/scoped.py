@@ -98,6 +98,12 @@ class Timed(Arguments):
             raise ValueError("to_ns is before from_ns")
         return self
 
+    def times(self) -> tuple[int, int, int]:
+        """`from_ns`, `to_ns` and `at_ns` with every default in them."""
+        at_ns = time.time_ns() if self.at_ns is None else self.at_ns
+        to_ns = at_ns if self.to_ns is None else self.to_ns
+        return 0 if self.from_ns is None else min(self.from_ns, to_ns), to_ns, at_ns
+
 
 class Ranged(Timed):
     """Which runs, which time, how much."""
@@ -130,11 +136,19 @@ def answered(
         limit=given.limit,
         values=dict(values or {}),
     )
+    return as_answer(asked(parts, question, scope), resolved, notes=notes)
+
+
+def asked(parts: Parts, question: Asking, scope: Scope) -> Rows:
+    """What a question of the query room gives.
+
+    Raises:
+        ToolRefused: the store cannot answer now.
+    """
     try:
-        rows = parts.readers.ask(question, scope)
+        return parts.readers.ask(question, scope)
     except IntactError as error:
         raise ToolRefused(str(error)) from error
-    return as_answer(rows, resolved, notes=notes)
 
 
 def resolve(parts: Parts, asker: Asker, given: Ranged) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -143,9 +157,7 @@ def resolve(parts: Parts, asker: Asker, given: Ranged) -> tuple[dict[str, Any], 
     Raises:
         ToolRefused: a run or host is not there or may not be seen.
     """
-    at_ns = time.time_ns() if given.at_ns is None else given.at_ns
-    to_ns = at_ns if given.to_ns is None else given.to_ns
-    from_ns = 0 if given.from_ns is None else min(given.from_ns, to_ns)
+    from_ns, to_ns, at_ns = given.times()
     if not all(asker.may_see_host(host) for host in given.hosts):
         raise ToolRefused(_NO_RUN)
     try:
